@@ -1,0 +1,151 @@
+/**
+ * Regular expressions of users: RE2 syntax and linear time, through re2js; the only place where a
+ * user's pattern is compiled. `RegExp` is never used on one: its syntax differs silently and some
+ * patterns take exponential time.
+ */
+import { RE2JS } from "re2js";
+import { errorMessage, MnemeError } from "../base/mod.ts";
+
+/** A compiled pattern that must match the whole text; `.` also matches newlines. */
+export interface AnchoredPattern {
+  readonly source: string;
+  matches(text: string): boolean;
+  /** The exact values it can match when it is a plain alternation of literals, else undefined. */
+  readonly literals: readonly string[] | undefined;
+  /** A literal that every match starts with, "" when there is none. */
+  readonly prefix: string;
+}
+
+const META = /[\\.+*?()|[\]{}^$]/;
+const MAX_PATTERN_BYTES = 64 * 1024;
+const CACHE_SIZE = 512;
+
+/** Compiles `^(?s:source)$`; throws bad_data with RE2's reason. */
+export function compileAnchored(source: string): AnchoredPattern {
+  if (source.length > MAX_PATTERN_BYTES) {
+    throw new MnemeError("bad_data", `regular expression longer than ${MAX_PATTERN_BYTES} bytes`);
+  }
+  const literals = literalAlternatives(source);
+  if (literals !== undefined) {
+    // A syntax check is not needed: no metacharacter but `|` and one enclosing group is left.
+    const set = new Set(literals);
+    return {
+      source,
+      literals,
+      prefix: literals.length === 1 ? literals[0]! : "",
+      matches: (t) => set.has(t),
+    };
+  }
+  if (source === ".*") return { source, literals: undefined, prefix: "", matches: () => true };
+  if (source === ".+") return { source, literals: undefined, prefix: "", matches: (t) => t !== "" };
+  const affix = literalWithDots(source);
+  if (affix !== undefined) {
+    return { source, literals: undefined, prefix: affix.prefix, matches: affix.matches };
+  }
+  const re = compileRe2(`^(?s:${source})$`, source);
+  const prefix = leadingLiteral(source);
+  const cache = new Map<string, boolean>();
+  return {
+    source,
+    literals: undefined,
+    prefix,
+    matches(text) {
+      if (prefix !== "" && !text.startsWith(prefix)) return false;
+      let hit = cache.get(text);
+      if (hit === undefined) {
+        hit = re.test(text);
+        if (cache.size >= CACHE_SIZE) cache.clear();
+        cache.set(text, hit);
+      }
+      return hit;
+    },
+  };
+}
+
+/** A compiled pattern for replacement (`label_replace`, relabelling): anchored, with submatches. */
+export interface ReplacePattern {
+  /** Submatch texts by number of a full match of `text`, or undefined when it does not match. */
+  match(text: string): readonly string[] | undefined;
+  /** Name of each group, "" when unnamed; index 0 is the whole match. */
+  readonly groupNames: readonly string[];
+}
+
+/** Compiles `^(?s:source)$` for replacement; throws bad_data with RE2's reason. */
+export function compileReplace(source: string): ReplacePattern {
+  const re = compileRe2(`^(?s:${source})$`, source);
+  const count = re.groupCount();
+  const groupNames = new Array<string>(count + 1).fill("");
+  for (const [name, index] of Object.entries(re.namedGroups())) groupNames[index as number] = name;
+  return {
+    groupNames,
+    match(text) {
+      const m = re.matcher(text);
+      if (!m.find()) return undefined;
+      const groups = new Array<string>(count + 1);
+      for (let i = 0; i <= count; i++) groups[i] = m.group(i) ?? "";
+      return groups;
+    },
+  };
+}
+
+function compileRe2(pattern: string, source: string): RE2JS {
+  try {
+    // The user's part must be balanced by itself: `a)(b` inside our group would compile.
+    RE2JS.compile(source);
+    return RE2JS.compile(pattern);
+  } catch (error) {
+    const reason = errorMessage(error).replace(/^error parsing regexp: /, "");
+    throw new MnemeError("bad_data", `error parsing regexp: ${reason}`);
+  }
+}
+
+/** `a|b|c` or `(a|b)` without any other metacharacter, as its literals. */
+function literalAlternatives(source: string): string[] | undefined {
+  let body = source;
+  if (body.startsWith("(?:") && body.endsWith(")")) body = body.slice(3, -1);
+  else if (body.startsWith("(") && body.endsWith(")")) body = body.slice(1, -1);
+  const parts = body.split("|");
+  for (const part of parts) if (META.test(part)) return undefined;
+  return [...new Set(parts)];
+}
+
+/** `lit.*`, `.*lit`, `.*lit.*` and the same with `.+`. */
+function literalWithDots(
+  source: string,
+): { prefix: string; matches: (t: string) => boolean } | undefined {
+  const m = /^(\.\*|\.\+)?([^\\.+*?()|[\]{}^$]+)(\.\*|\.\+)?$/.exec(source);
+  if (m === null || (m[1] === undefined && m[3] === undefined)) return undefined;
+  const literal = m[2]!;
+  const before = m[1] === undefined ? -1 : m[1] === ".+" ? 1 : 0;
+  const after = m[3] === undefined ? -1 : m[3] === ".+" ? 1 : 0;
+  if (before < 0) {
+    return {
+      prefix: literal,
+      matches: (t) => t.startsWith(literal) && t.length >= literal.length + after,
+    };
+  }
+  if (after < 0) {
+    return {
+      prefix: "",
+      matches: (t) => t.endsWith(literal) && t.length >= literal.length + before,
+    };
+  }
+  return {
+    prefix: "",
+    matches(t) {
+      const at = t.indexOf(literal, before);
+      return at >= 0 && t.length - at - literal.length >= after;
+    },
+  };
+}
+
+/** The literal text before the first metacharacter, minus the character a quantifier may apply to. */
+function leadingLiteral(source: string): string {
+  if (source.includes("|")) return "";
+  const m = META.exec(source);
+  if (m === null) return source;
+  const end = "*?{".includes(m[0])
+    ? [...source.slice(0, m.index)].slice(0, -1).join("").length
+    : m.index;
+  return source.slice(0, end);
+}

@@ -1,0 +1,110 @@
+/** SampleBatch: the decoded samples of one series, in columns. */
+import type { FloatHistogram } from "./histogram.ts";
+
+/**
+ * Samples of one series in ascending time.
+ *
+ * Shape: columns may be longer than `length`; element i of every column is one sample.
+ * Units: t and st in ms since the epoch, integers within ±2^53. v bit-exact (stale markers by bits).
+ * Owner: whoever created it; a decoder appends, the owner clears and reuses.
+ */
+export class SampleBatch {
+  length = 0;
+  t: Float64Array<ArrayBuffer>;
+  v: Float64Array<ArrayBuffer>;
+  /** Present once some sample is a histogram; then h[i] is set and v[i] holds its sum's bits. */
+  h: (FloatHistogram | undefined)[] | null = null;
+  /** Start timestamps, 0 = unknown; present once a chunk kind carried them. */
+  st: Float64Array<ArrayBuffer> | null = null;
+
+  constructor(capacity = 128) {
+    this.t = new Float64Array(capacity);
+    this.v = new Float64Array(capacity);
+  }
+
+  /** Forgets the samples, keeps the columns. */
+  clear(): void {
+    this.length = 0;
+    this.h = null;
+    this.st = null;
+  }
+
+  /** Makes room for `n` more samples; columns may be replaced, so re-read them after the call. */
+  reserve(n: number): void {
+    const need = this.length + n;
+    if (need <= this.t.length) return;
+    let size = Math.max(16, this.t.length * 2);
+    while (size < need) size *= 2;
+    this.t = grow(this.t, size, this.length);
+    this.v = grow(this.v, size, this.length);
+    if (this.st !== null) this.st = grow(this.st, size, this.length);
+  }
+
+  /** Makes sure the start-timestamp column exists (zeros for earlier samples). */
+  ensureStartTimes(): Float64Array<ArrayBuffer> {
+    if (this.st === null || this.st.length < this.t.length) {
+      const next = new Float64Array(this.t.length);
+      if (this.st !== null) next.set(this.st.subarray(0, this.length));
+      this.st = next;
+    }
+    return this.st;
+  }
+
+  /** Makes sure the histogram column exists. */
+  ensureHistograms(): (FloatHistogram | undefined)[] {
+    if (this.h === null) {
+      this.h = new Array<FloatHistogram | undefined>(this.length).fill(undefined);
+    }
+    return this.h;
+  }
+
+  /** Appends one histogram sample; v gets the bits of its sum, so staleness is tested in one place. */
+  appendHistogram(t: number, h: FloatHistogram): void {
+    this.reserve(1);
+    const column = this.ensureHistograms();
+    this.t[this.length] = t;
+    this.v.set(h.sum, this.length);
+    column[this.length] = h;
+    this.length++;
+  }
+
+  /** Appends samples [from, to) of another batch, bit for bit. */
+  appendRange(other: SampleBatch, from: number, to: number): void {
+    if (to <= from) return;
+    const n = to - from;
+    this.reserve(n);
+    this.t.set(other.t.subarray(from, to), this.length);
+    this.v.set(other.v.subarray(from, to), this.length);
+    if (other.h !== null || this.h !== null) {
+      const column = this.ensureHistograms();
+      for (let i = 0; i < n; i++) column[this.length + i] = other.h?.[from + i];
+    }
+    if (other.st !== null) {
+      this.ensureStartTimes().set(other.st.subarray(from, to), this.length);
+    } else if (this.st !== null) {
+      this.ensureStartTimes().fill(0, this.length, this.length + n);
+    }
+    this.length += n;
+  }
+
+  /** Drops all samples before index `n`. */
+  dropFirst(n: number): void {
+    if (n <= 0) return;
+    const rest = Math.max(0, this.length - n);
+    this.t.copyWithin(0, n, this.length);
+    this.v.copyWithin(0, n, this.length);
+    this.st?.copyWithin(0, n, this.length);
+    if (this.h !== null) this.h = this.h.slice(n, this.length);
+    this.length = rest;
+  }
+}
+
+function grow(
+  column: Float64Array<ArrayBuffer>,
+  size: number,
+  used: number,
+): Float64Array<ArrayBuffer> {
+  const next = new Float64Array(size);
+  next.set(column.subarray(0, used));
+  return next;
+}

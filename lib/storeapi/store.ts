@@ -1,0 +1,28 @@
+/** Store: something that answers the Store API, near or far. Every one passes `acceptance.ts`. */
+import type {
+  LabelNamesRequest,
+  LabelValuesRequest,
+  SeriesFrame,
+  SeriesRequest,
+  StringsResponse,
+} from "./types.ts";
+
+/** Circumstances of one call. */
+export interface CallContext {
+  readonly signal: AbortSignal;
+  readonly tenant: string;
+  readonly requestId?: string;
+}
+
+/**
+ * A source of series.
+ *
+ * Rules for series(): sorted by labels after all label changes (external labels added and winning,
+ * `withoutReplicaLabels` removed); a series may span consecutive frames, never come back later;
+ * chunks may stick out of the asked range. Errors are MnemeErrors.
+ */
+export interface Store {
+  series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame>;
+  labelNames(request: LabelNamesRequest, context: CallContext): Promise<StringsResponse>;
+  labelValues(request: LabelValuesRequest, context: CallContext): Promise<StringsResponse>;
+}
