@@ -57,9 +57,10 @@ export class FakeClock implements Clock {
       }, { once: true });
     });
   }
-  /** Moves time forward and wakes whoever is due; awaits a few microtask turns after each. */
+  /** Moves time forward and wakes whoever is due; lets pending work settle before and after each. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
+    for (let i = 0; i < 20; i++) await Promise.resolve();
     for (;;) {
       const due = this.#sleepers.filter((s) => s.at <= end).sort((a, b) => a.at - b.at)[0];
       if (due === undefined) break;
