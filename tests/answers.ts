@@ -1,0 +1,67 @@
+/** Compares two answers of the query API as people would: floats by tolerance, vectors as sets. */
+
+interface Sample {
+  readonly metric: Record<string, string>;
+  readonly value?: [number, string];
+  readonly values?: [number, string][];
+  readonly histogram?: unknown;
+  readonly histograms?: unknown;
+}
+
+/** The part of the envelope that is compared. */
+export interface Answer {
+  readonly status: string;
+  readonly data?: { readonly resultType: string; readonly result: unknown };
+}
+
+/** Relative 1e-9; NaN equals NaN, infinities by sign. */
+export function closeEnough(a: string, b: string, tolerance = 1e-9): boolean {
+  if (a === b) return true;
+  const x = Number(a.replace("Inf", "Infinity"));
+  const y = Number(b.replace("Inf", "Infinity"));
+  if (!Number.isFinite(x) || !Number.isFinite(y)) return Object.is(x, y);
+  return Math.abs(x - y) <= tolerance * Math.max(Math.abs(x), Math.abs(y));
+}
+
+function keyOf(metric: Record<string, string>): string {
+  return JSON.stringify(Object.entries(metric).sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+/** The first difference in words, or undefined when both say the same. */
+export function compareAnswers(expected: Answer, actual: Answer): string | undefined {
+  if (expected.status !== actual.status) {
+    return `status ${actual.status}, expected ${expected.status}`;
+  }
+  if (expected.data?.resultType !== actual.data?.resultType) {
+    return `type ${actual.data?.resultType}, expected ${expected.data?.resultType}`;
+  }
+  const type = expected.data?.resultType;
+  if (type === "scalar" || type === "string") {
+    const [t, v] = expected.data!.result as [number, string];
+    const [u, w] = actual.data!.result as [number, string];
+    return t === u && closeEnough(v, w) ? undefined : `[${u}, ${w}], expected [${t}, ${v}]`;
+  }
+  const left = expected.data!.result as Sample[];
+  const right = new Map((actual.data!.result as Sample[]).map((s) => [keyOf(s.metric), s]));
+  if (left.length !== right.size) return `${right.size} series, expected ${left.length}`;
+  for (const a of left) {
+    const b = right.get(keyOf(a.metric));
+    if (b === undefined) return `series ${JSON.stringify(a.metric)} is missing`;
+    const x = a.values ?? (a.value === undefined ? [] : [a.value]);
+    const y = b.values ?? (b.value === undefined ? [] : [b.value]);
+    if (x.length !== y.length) {
+      return `${JSON.stringify(a.metric)}: ${y.length} points, expected ${x.length}`;
+    }
+    for (let i = 0; i < x.length; i++) {
+      if (x[i]![0] !== y[i]![0] || !closeEnough(x[i]![1], y[i]![1])) {
+        return `${JSON.stringify(a.metric)}: [${y[i]}], expected [${x[i]}]`;
+      }
+    }
+    if (
+      JSON.stringify(a.histogram ?? a.histograms) !== JSON.stringify(b.histogram ?? b.histograms)
+    ) {
+      return `${JSON.stringify(a.metric)}: histograms differ`;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,190 @@
+/**
+ * Query benchmark: Mneme (store gateway and querier over gRPC) against a real Prometheus on the
+ * same blocks.
+ *
+ *   deno task bench:query [--repeat=7] [--data=.bench] [--only=3,5] [--engine]
+ *
+ * Both sides hold data set P (`bench-mixed-14d`): the same 168 raw two-hour blocks. Each query is
+ * asked alternately, every repetition with its end moved by one step, without a result cache; the
+ * answers of the first repetition are compared (off the scrape grid, where left-open and
+ * left-closed ranges agree). Rows under 10 ms are shown but left out of the mean.
+ */
+import { MnemeError } from "../../lib/base/mod.ts";
+import { ChildProcess, freePort, isOnPath } from "../../lib/runtime/child_process.ts";
+import { compareAnswers } from "../answers.ts";
+import { benchData, linkBlocks } from "./data.ts";
+import { QUERIES, type QueryRow, requestOf } from "./queries.ts";
+
+interface Options {
+  repeat: number;
+  data: string;
+  only: Set<number> | undefined;
+}
+
+function parseOptions(args: readonly string[]): Options {
+  const options: Options = { repeat: 7, data: ".bench", only: undefined };
+  for (const arg of args) {
+    const [name, value = ""] = arg.split("=", 2);
+    if (name === "--repeat") options.repeat = Number(value);
+    else if (name === "--data") options.data = value;
+    else if (name === "--only") options.only = new Set(value.split(",").map(Number));
+    else throw new MnemeError("bad_data", `unknown flag '${arg}'; known: --repeat, --data, --only`);
+  }
+  if (!Number.isInteger(options.repeat) || options.repeat < 1) {
+    throw new MnemeError("bad_data", "--repeat must be a whole number of 1 or more");
+  }
+  return options;
+}
+
+const root = new URL("../..", import.meta.url).pathname;
+const children: ChildProcess[] = [];
+
+function mneme(name: string, args: string[]): ChildProcess {
+  const child = ChildProcess.start({
+    name,
+    command: Deno.execPath(),
+    args: ["run", "-A", `${root}cmd/${name}.ts`, ...args],
+  });
+  children.push(child);
+  return child;
+}
+
+async function ask(
+  base: string,
+  row: QueryRow,
+  shift: number,
+): Promise<{ ms: number; text: string }> {
+  const url = `${base}${requestOf(row, shift)}`;
+  const start = performance.now();
+  const answer = await fetch(url);
+  const text = await answer.text();
+  const ms = performance.now() - start;
+  if (!answer.ok) {
+    throw new MnemeError("execution", `${row.query} on ${base}: ${text.slice(0, 400)}`);
+  }
+  return { ms, text };
+}
+
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const m = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[m]! : (sorted[m - 1]! + sorted[m]!) / 2;
+}
+
+async function main(): Promise<number> {
+  const options = parseOptions(Deno.args);
+  if (!isOnPath("prometheus")) {
+    console.log(
+      "bench:query needs a real prometheus on PATH (Debian: apt-get install prometheus).",
+    );
+    return 1;
+  }
+  const bucket = await benchData(options.data, (line) => console.log(line));
+  const promData = `${options.data}/prometheus`;
+  await linkBlocks(bucket, promData);
+  const configFile = `${options.data}/prometheus.yml`;
+  await Deno.writeTextFile(configFile, "global: {scrape_interval: 1h}\n");
+  const work = await Deno.makeTempDir({ prefix: "mneme-bench-" });
+
+  const [storeGrpc, storeHttp, queryGrpc, queryHttp, promHttp] = Array.from(
+    { length: 5 },
+    () => freePort(),
+  ) as [number, number, number, number, number];
+  const store = mneme("store", [
+    `--objstore.config=type: FILESYSTEM\nconfig:\n  directory: ${await Deno.realPath(bucket)}`,
+    `--data-dir=${work}/store`,
+    `--grpc-address=127.0.0.1:${storeGrpc}`,
+    `--http-address=127.0.0.1:${storeHttp}`,
+  ]);
+  const query = mneme("query", [
+    `--endpoint=127.0.0.1:${storeGrpc}`,
+    `--grpc-address=127.0.0.1:${queryGrpc}`,
+    `--http-address=127.0.0.1:${queryHttp}`,
+  ]);
+  const prometheus = ChildProcess.start({
+    name: "prometheus",
+    command: "prometheus",
+    args: [
+      `--config.file=${configFile}`,
+      `--storage.tsdb.path=${promData}`,
+      "--storage.tsdb.retention.time=100y",
+      // The blocks stay as they are: both sides answer from the same 168.
+      "--storage.tsdb.min-block-duration=2h",
+      "--storage.tsdb.max-block-duration=2h",
+      `--web.listen-address=127.0.0.1:${promHttp}`,
+      "--log.level=error",
+    ],
+  });
+  children.push(prometheus);
+  await store.waitUntilReady(`http://127.0.0.1:${storeHttp}/-/ready`);
+  await query.waitUntilReady(`http://127.0.0.1:${queryHttp}/-/ready`);
+  await prometheus.waitUntilReady(`http://127.0.0.1:${promHttp}/-/ready`);
+
+  const ours = `http://127.0.0.1:${queryHttp}`;
+  const theirs = `http://127.0.0.1:${promHttp}`;
+  console.log(`\nmedian of ${options.repeat}, ms; ratio = Mneme / Prometheus\n`);
+  console.log(
+    `${" #"}  ${"Mneme".padStart(8)}  ${"Prom".padStart(8)}  ${"ratio".padStart(6)}  query`,
+  );
+  let logSum = 0;
+  let counted = 0;
+  let worst = 0;
+  let different = 0;
+  for (const [index, row] of QUERIES.entries()) {
+    if (options.only !== undefined && !options.only.has(index + 1)) continue;
+    // One warm-up each; its answers are compared.
+    const a = await ask(ours, row, 0);
+    const b = await ask(theirs, row, 0);
+    const difference = compareAnswers(JSON.parse(b.text), JSON.parse(a.text));
+    if (difference !== undefined) {
+      different++;
+      console.log(`    DIFFERENT ANSWER: ${difference}`);
+    }
+    const mine: number[] = [];
+    const other: number[] = [];
+    for (let i = 1; i <= options.repeat; i++) {
+      const first = i % 2 === 0;
+      if (first) mine.push((await ask(ours, row, i)).ms);
+      other.push((await ask(theirs, row, i)).ms);
+      if (!first) mine.push((await ask(ours, row, i)).ms);
+    }
+    const m = median(mine);
+    const p = median(other);
+    const ratio = m / p;
+    const short = p < 10;
+    if (!short) {
+      logSum += Math.log(ratio);
+      counted++;
+      worst = Math.max(worst, ratio);
+    }
+    console.log(
+      `${String(index + 1).padStart(2)}  ${m.toFixed(1).padStart(8)}  ${
+        p.toFixed(1).padStart(8)
+      }  ` +
+        `${ratio.toFixed(2).padStart(6)}${short ? "*" : " "} ${row.query}  ${row.shape}`,
+    );
+  }
+  const mb = (bytes: number | undefined) =>
+    bytes === undefined ? "?" : `${(bytes / 1e6).toFixed(0)} MB`;
+  console.log(
+    `\n* under 10 ms on Prometheus: not in the mean` +
+      `\ngeometric mean of ${counted} rows: ${
+        Math.exp(logSum / Math.max(1, counted)).toFixed(2)
+      }, worst ${worst.toFixed(2)}, different answers: ${different}` +
+      `\npeak memory: store ${mb(store.peakMemory())}, query ${
+        mb(query.peakMemory())
+      }, prometheus ${mb(prometheus.peakMemory())}`,
+  );
+  await Deno.remove(work, { recursive: true });
+  return different === 0 ? 0 : 1;
+}
+
+let code = 1;
+try {
+  code = await main();
+} catch (error) {
+  console.error(`bench:query: ${error instanceof Error ? error.message : String(error)}`);
+} finally {
+  await Promise.all(children.map((child) => child.stop()));
+}
+Deno.exit(code);
