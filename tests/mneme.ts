@@ -1,0 +1,115 @@
+/** Starts Mneme's own commands for tests: free ports, temporary folders, everything stopped after. */
+import { ChildProcess, freePort } from "../lib/runtime/child_process.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+
+/** Runs a command to its end with optional standard input. */
+export async function runCommand(
+  args: readonly string[],
+  input = "",
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", ...args.map((a, i) => i === 0 ? `${root}${a}` : a)],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(input));
+    await writer.close();
+  } catch {
+    // The program ended without reading its input; its exit code tells why.
+  }
+  const output = await child.output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code: output.code, stdout: decode(output.stdout), stderr: decode(output.stderr) };
+}
+
+/** A running server of ours with its addresses. */
+export interface Server {
+  readonly child: ChildProcess;
+  readonly http: string;
+  readonly grpc: string;
+}
+
+/** A set of processes and folders that disappears at the end of a test. */
+export class Stage implements AsyncDisposable {
+  readonly folder: string;
+  readonly #children: ChildProcess[] = [];
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+  static async open(): Promise<Stage> {
+    return new Stage(await Deno.makeTempDir({ prefix: "mneme-test-" }));
+  }
+
+  /** Starts `cmd/<name>.ts` on free ports and waits until it is ready. */
+  async mneme(name: string, args: readonly string[]): Promise<Server> {
+    const grpc = `127.0.0.1:${freePort()}`;
+    const http = `127.0.0.1:${freePort()}`;
+    const child = ChildProcess.start({
+      name,
+      command: Deno.execPath(),
+      args: [
+        "run",
+        "-A",
+        `${root}cmd/${name}.ts`,
+        `--grpc-address=${grpc}`,
+        `--http-address=${http}`,
+        ...args,
+      ],
+    });
+    this.#children.push(child);
+    await child.waitUntilReady(`http://${http}/-/ready`);
+    return { child, grpc, http: `http://${http}` };
+  }
+
+  /** A store gateway over a FILESYSTEM bucket. */
+  store(bucket: string, args: readonly string[] = []): Promise<Server> {
+    return this.mneme("store", [
+      `--objstore.config=type: FILESYSTEM\nconfig:\n  directory: ${JSON.stringify(bucket)}`,
+      `--data-dir=${this.folder}/store-${this.#children.length}`,
+      ...args,
+    ]);
+  }
+
+  /** A real Prometheus on the blocks of a folder; it scrapes nothing and leaves the blocks alone. */
+  async prometheus(data: string): Promise<string> {
+    const http = `127.0.0.1:${freePort()}`;
+    const config = `${this.folder}/prometheus.yml`;
+    await Deno.writeTextFile(config, "global: {scrape_interval: 1h}\n");
+    const child = ChildProcess.start({
+      name: "prometheus",
+      command: "prometheus",
+      args: [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${data}`,
+        "--storage.tsdb.retention.time=100y",
+        "--storage.tsdb.min-block-duration=2h",
+        "--storage.tsdb.max-block-duration=2h",
+        `--web.listen-address=${http}`,
+      ],
+    });
+    this.#children.push(child);
+    await child.waitUntilReady(`http://${http}/-/ready`);
+    return `http://${http}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#children.map((child) => child.stop()));
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Copies a folder tree. */
+export async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const entry of Deno.readDir(from)) {
+    if (entry.isDirectory) await copyTree(`${from}/${entry.name}`, `${to}/${entry.name}`);
+    else {
+      // Content only: the source may be read-only, the copy must not be.
+      await Deno.writeFile(`${to}/${entry.name}`, await Deno.readFile(`${from}/${entry.name}`));
+    }
+  }
+}
