@@ -3,4 +3,6 @@
  *
  * Knows no files and no blocks. Formats: docs/formats/chunks.md.
  */
+export * from "./append.ts";
 export * from "./chunk.ts";
+export * from "./xor.ts";
