@@ -1,0 +1,11 @@
+/**
+ * dedup: one series of samples out of the chunks of its replicas and resolutions. Layer 5.
+ *
+ * Decodes chunks into a SampleBatch and merges replicas; knows no network and no PromQL. Main
+ * function: readSeries(). Rules: Thanos' querier (aggregates, penalty and chain merging).
+ */
+export * from "./aggregate.ts";
+export * from "./chain.ts";
+export * from "./overlap_split.ts";
+export * from "./penalty.ts";
+export * from "./read_series.ts";

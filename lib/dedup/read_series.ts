@@ -1,0 +1,50 @@
+/** From the chunks of one series, as stores sent them, to its samples. */
+import { SampleBatch } from "../model/mod.ts";
+import type { AggrChunk } from "../storeapi/mod.ts";
+import { type Aggregate, ReplicaReader } from "./aggregate.ts";
+import { mergeChain } from "./chain.ts";
+import { splitOverlap } from "./overlap_split.ts";
+import { mergePenalty } from "./penalty.ts";
+
+/** How replicas become one. */
+export type DedupFunction = "penalty" | "chain";
+
+/** What a series is read for. */
+export interface ReadOptions {
+  readonly aggregate: Aggregate;
+  /** Undefined: the chunks are of one replica (deduplication is off). */
+  readonly dedup: DedupFunction | undefined;
+  /** A switch of replicas must not look like a counter reset. */
+  readonly counterCorrected: boolean;
+  /** Bounds of the whole query, ms, inclusive. */
+  readonly minTime: number;
+  readonly maxTime: number;
+}
+
+/** Reads series one after the other, reusing its columns. */
+export class SeriesReader {
+  readonly #reader = new ReplicaReader();
+  readonly #replicas: SampleBatch[] = [];
+
+  /**
+   * Replaces `batch` with the samples of one series.
+   *
+   * Shape: chunks ascending by minTime; with `dedup`, chunks of all replicas mixed.
+   * Owner: `batch` is the caller's; chunks are only read.
+   */
+  read(chunks: readonly AggrChunk[], options: ReadOptions, batch: SampleBatch): void {
+    const { aggregate, dedup, minTime, maxTime } = options;
+    const split = dedup === undefined ? [chunks] : splitOverlap(chunks);
+    if (split.length === 1) {
+      this.#reader.read(split[0]!, aggregate, minTime, maxTime, batch);
+      return;
+    }
+    while (this.#replicas.length < split.length) this.#replicas.push(new SampleBatch());
+    const replicas = this.#replicas.slice(0, split.length);
+    for (let i = 0; i < split.length; i++) {
+      this.#reader.read(split[i]!, aggregate, minTime, maxTime, replicas[i]!);
+    }
+    if (dedup === "chain") mergeChain(replicas, batch);
+    else mergePenalty(replicas, options.counterCorrected, batch);
+  }
+}
