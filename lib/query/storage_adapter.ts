@@ -1,0 +1,171 @@
+/**
+ * The querier behind the engine's storage port: one Series request per selector, chunks kept as
+ * they came, decoded and deduplicated when the engine reads a series.
+ */
+import { throwIfAborted } from "../base/mod.ts";
+import {
+  aggregateOf,
+  type DedupFunction,
+  isCounterCorrected,
+  type ReadOptions,
+  requestedAggregates,
+  SeriesReader,
+} from "../dedup/mod.ts";
+import { equalLabels, type Labels, type Matcher, type SampleBatch } from "../model/mod.ts";
+import type { SelectedSeries, SelectHints, Storage } from "../promql/mod.ts";
+import type {
+  AggrChunk,
+  CallContext,
+  PartialResponseStrategy,
+  SeriesRequest,
+  ShardInfo,
+  Store,
+} from "../storeapi/mod.ts";
+import { selectorResolution } from "./resolution.ts";
+
+/** What one query asks for beyond its text. */
+export interface QuerierOptions {
+  /** Merge replicas (only with at least one replica label). */
+  readonly deduplicate: boolean;
+  readonly dedupFunction: DedupFunction;
+  readonly replicaLabels: readonly string[];
+  readonly partialResponse: PartialResponseStrategy;
+  /** Coarsest acceptable resolution, ms. */
+  readonly maxResolution: number;
+  readonly shardInfo?: ShardInfo;
+  readonly tenant: string;
+  readonly requestId?: string;
+  /** Wished number of series a frame. */
+  readonly batchSize: number;
+}
+
+/** Counters of what a query fetched, for statistics and telemetry. */
+export interface FetchStats {
+  series: number;
+  chunks: number;
+  bytes: number;
+}
+
+/** Storage of one query over a Store (usually the proxy). */
+export class QuerierStorage implements Storage {
+  readonly #store: Store;
+  readonly #options: QuerierOptions;
+  readonly stats: FetchStats = { series: 0, chunks: 0, bytes: 0 };
+
+  constructor(store: Store, options: QuerierOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  async select(
+    matchers: readonly Matcher[],
+    hints: SelectHints,
+    signal: AbortSignal,
+  ): Promise<SelectedSeries> {
+    const options = this.#options;
+    const dedup = options.deduplicate && options.replicaLabels.length > 0;
+    const aggregate = aggregateOf(hints.func);
+    const request: SeriesRequest = {
+      minTime: hints.start,
+      maxTime: hints.end,
+      matchers,
+      maxResolutionWindow: selectorResolution(options.maxResolution, hints.func, hints.range),
+      aggregates: requestedAggregates(aggregate),
+      partialResponse: options.partialResponse,
+      skipChunks: hints.skipSamples ?? false,
+      queryHints: {
+        stepMillis: hints.step,
+        func: hints.func,
+        rangeMillis: hints.range,
+        ...(hints.grouping.length === 0
+          ? {}
+          : { grouping: { by: hints.by, labels: hints.grouping } }),
+      },
+      ...(options.shardInfo === undefined ? {} : { shardInfo: options.shardInfo }),
+      withoutReplicaLabels: dedup ? options.replicaLabels : [],
+      limit: 0,
+      responseBatchSize: options.batchSize,
+    };
+    const context: CallContext = {
+      signal,
+      tenant: options.tenant,
+      ...(options.requestId === undefined ? {} : { requestId: options.requestId }),
+    };
+    const fetched = await this.#fetch(request, context);
+    return new FetchedSeries(fetched, {
+      aggregate,
+      dedup: dedup ? options.dedupFunction : undefined,
+      counterCorrected: isCounterCorrected(hints.func),
+      minTime: hints.queryStart,
+      maxTime: hints.queryEnd,
+    });
+  }
+
+  async #fetch(request: SeriesRequest, context: CallContext): Promise<Fetched> {
+    const labels: Labels[] = [];
+    const chunks: AggrChunk[][] = [];
+    const warnings: string[] = [];
+    let bytes = 0;
+    for await (const frame of this.#store.series(request, context)) {
+      throwIfAborted(context.signal);
+      for (const warning of frame.warnings) warnings.push(warning);
+      bytes += frame.bytes ?? 0;
+      for (const series of frame.series) {
+        const last = labels.length - 1;
+        if (last >= 0 && equalLabels(labels[last]!, series.labels)) {
+          for (const chunk of series.chunks) chunks[last]!.push(chunk);
+        } else {
+          labels.push(series.labels);
+          chunks.push(series.chunks as AggrChunk[]);
+        }
+        this.stats.chunks += series.chunks.length;
+      }
+    }
+    this.stats.series += labels.length;
+    this.stats.bytes += bytes;
+    return { labels, chunks, warnings, bytes };
+  }
+}
+
+interface Fetched {
+  readonly labels: Labels[];
+  readonly chunks: AggrChunk[][];
+  readonly warnings: string[];
+  readonly bytes: number;
+}
+
+class FetchedSeries implements SelectedSeries {
+  readonly labels: readonly Labels[];
+  readonly warnings: readonly string[];
+  readonly bytes: number;
+  #chunks: AggrChunk[][];
+  readonly #options: ReadOptions;
+  readonly #reader = new SeriesReader();
+
+  constructor(fetched: Fetched, options: ReadOptions) {
+    this.labels = fetched.labels;
+    this.warnings = fetched.warnings;
+    this.bytes = fetched.bytes;
+    this.#chunks = fetched.chunks;
+    this.#options = options;
+    for (const chunks of this.#chunks) sortByTime(chunks);
+  }
+
+  read(i: number, batch: SampleBatch): void {
+    this.#reader.read(this.#chunks[i]!, this.#options, batch);
+  }
+
+  close(): void {
+    this.#chunks = [];
+  }
+}
+
+/** Stores send chunks in order nearly always, so the check comes first. */
+function sortByTime(chunks: AggrChunk[]): void {
+  for (let i = 1; i < chunks.length; i++) {
+    if (chunks[i]!.minTime < chunks[i - 1]!.minTime) {
+      chunks.sort((a, b) => a.minTime - b.minTime || a.maxTime - b.maxTime);
+      return;
+    }
+  }
+}
