@@ -4,5 +4,6 @@
  * The endpoint set (who is there, what they offer, how they are), the storage adapter that puts
  * the proxy and deduplication behind the engine's port, and the choice of resolution.
  */
+export * from "./endpoint_set.ts";
 export * from "./resolution.ts";
 export * from "./storage_adapter.ts";

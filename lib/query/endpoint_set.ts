@@ -1,0 +1,210 @@
+/**
+ * The endpoints a querier knows: who was configured, what each said about itself, and how it is.
+ *
+ * Every poll asks all endpoints for Info in parallel. A new endpoint is known from its first answer
+ * on (a strict one at once). An endpoint that stops answering keeps its last description and stays
+ * part of every answer's verdict, as a failure, until it has been silent for the unhealthy time-out.
+ *
+ * Differs: Thanos forgets a failed endpoint at the next poll, so its series go missing silently.
+ */
+import { type Clock, errorMessage, MnemeError } from "../base/mod.ts";
+import { formatLabels, type Labels, MAX_TIME, MIN_TIME } from "../model/mod.ts";
+import type { ComponentInfo, Store } from "../storeapi/mod.ts";
+
+/** A configured endpoint. */
+export interface EndpointSpec {
+  /** `host:port`. */
+  readonly address: string;
+  /** Always used, even before it ever answered. */
+  readonly strict: boolean;
+}
+
+/** A connection to one endpoint. */
+export interface EndpointClient {
+  info(signal: AbortSignal): Promise<ComponentInfo>;
+  readonly store: Store;
+  close(): void;
+}
+
+/** One endpoint as `/api/v1/stores` shows it. */
+export interface EndpointStatus {
+  readonly name: string;
+  /** Time of the last answer, ms; 0 when it never answered. */
+  readonly lastCheck: number;
+  readonly lastError: string | undefined;
+  readonly labelSets: readonly Labels[];
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly componentType: string;
+  /** Duration of the last Info call, ms. */
+  readonly roundTrip: number | undefined;
+}
+
+/** An endpoint that queries must account for. */
+export interface KnownEndpoint {
+  readonly address: string;
+  readonly client: EndpointClient;
+  readonly info: ComponentInfo;
+  /** Why it cannot be asked at the moment, undefined while it is healthy. */
+  readonly unhealthy: string | undefined;
+}
+
+/** Circumstances of an endpoint set; all injected. */
+export interface EndpointSetOptions {
+  readonly connect: (spec: EndpointSpec) => EndpointClient;
+  /** Time-out of an Info call, ms. */
+  readonly infoTimeout: number;
+  /** How long a silent endpoint stays known, ms. */
+  readonly unhealthyTimeout: number;
+  readonly clock: Clock;
+  /** Told of changes: message and fields. */
+  readonly log: (level: "info" | "warn", message: string, fields: Record<string, unknown>) => void;
+}
+
+/** What a strict endpoint counts as before its first answer: a store of all times. */
+const UNKNOWN_STORE: ComponentInfo = {
+  labelSets: [],
+  componentType: "unknown-store-api",
+  store: {
+    minTime: MIN_TIME,
+    maxTime: MAX_TIME,
+    supportsSharding: false,
+    supportsWithoutReplicaLabels: false,
+    tsdbInfos: [],
+  },
+};
+
+class Endpoint implements KnownEndpoint {
+  readonly spec: EndpointSpec;
+  readonly client: EndpointClient;
+  readonly since: number;
+  described: ComponentInfo | undefined;
+  lastCheck = 0;
+  lastError: string | undefined;
+  roundTrip: number | undefined;
+  constructor(spec: EndpointSpec, client: EndpointClient, now: number) {
+    this.spec = spec;
+    this.client = client;
+    this.since = now;
+  }
+  get address(): string {
+    return this.spec.address;
+  }
+  get info(): ComponentInfo {
+    return this.described ?? UNKNOWN_STORE;
+  }
+  get unhealthy(): string | undefined {
+    // A strict endpoint is always asked: its failure then carries today's cause.
+    return this.spec.strict ? undefined : this.lastError;
+  }
+}
+
+/** The set; `update()` is one poll. */
+export class EndpointSet {
+  readonly #options: EndpointSetOptions;
+  readonly #endpoints = new Map<string, Endpoint>();
+
+  constructor(options: EndpointSetOptions) {
+    this.#options = options;
+  }
+
+  /** Adopts the configured endpoints and asks each for its Info. */
+  async update(specs: readonly EndpointSpec[], signal: AbortSignal): Promise<void> {
+    const { clock, connect, log } = this.#options;
+    const wanted = new Map<string, EndpointSpec>();
+    for (const spec of specs) {
+      const known = wanted.get(spec.address);
+      if (known !== undefined) {
+        log("warn", "duplicate endpoint address", { address: spec.address });
+      }
+      if (known === undefined || spec.strict) wanted.set(spec.address, spec);
+    }
+    for (const [address, endpoint] of this.#endpoints) {
+      const spec = wanted.get(address);
+      if (spec !== undefined && spec.strict === endpoint.spec.strict) continue;
+      this.#endpoints.delete(address);
+      endpoint.client.close();
+      log("info", "endpoint removed from configuration", { address });
+    }
+    for (const [address, spec] of wanted) {
+      if (!this.#endpoints.has(address)) {
+        this.#endpoints.set(address, new Endpoint(spec, connect(spec), clock.now()));
+      }
+    }
+    await Promise.all([...this.#endpoints.values()].map((e) => this.#poll(e, signal)));
+  }
+
+  async #poll(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+    const { clock, infoTimeout, unhealthyTimeout, log } = this.#options;
+    const began = clock.now();
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(infoTimeout)]);
+    try {
+      const info = await endpoint.client.info(timeout);
+      if (endpoint.described === undefined || endpoint.lastError !== undefined) {
+        log("info", endpoint.described === undefined ? "adding new endpoint" : "endpoint is back", {
+          address: endpoint.address,
+          component: info.componentType,
+          labels: info.labelSets.map(formatLabels).join(","),
+        });
+      }
+      endpoint.described = info;
+      endpoint.lastError = undefined;
+      endpoint.lastCheck = clock.now();
+      endpoint.roundTrip = clock.now() - began;
+    } catch (error) {
+      if (signal.aborted) return;
+      const cause = timeout.aborted
+        ? `no answer to Info within ${infoTimeout} ms`
+        : errorMessage(error);
+      if (endpoint.lastError === undefined) {
+        log("warn", "endpoint does not answer", { address: endpoint.address, err: cause });
+      }
+      endpoint.lastError = cause;
+      const silentSince = Math.max(endpoint.since, endpoint.lastCheck);
+      const forgotten = clock.now() - silentSince >= unhealthyTimeout;
+      if (!endpoint.spec.strict && forgotten && endpoint.described !== undefined) {
+        log("warn", "endpoint forgotten after being unhealthy for too long", {
+          address: endpoint.address,
+          err: cause,
+        });
+        endpoint.described = undefined;
+      }
+    }
+  }
+
+  /** Endpoints that queries must account for: described ones and strict ones. */
+  known(): KnownEndpoint[] {
+    return [...this.#endpoints.values()].filter((e) => e.described !== undefined || e.spec.strict);
+  }
+
+  /** Endpoints that answered at least once, by component type and then address. */
+  statuses(): EndpointStatus[] {
+    return [...this.#endpoints.values()]
+      .filter((e) => e.described !== undefined)
+      .map((e) => ({
+        name: e.address,
+        lastCheck: e.lastCheck,
+        lastError: e.lastError,
+        labelSets: e.info.labelSets,
+        minTime: e.info.store?.minTime ?? MIN_TIME,
+        maxTime: e.info.store?.maxTime ?? MAX_TIME,
+        componentType: e.info.componentType,
+        roundTrip: e.roundTrip,
+      }))
+      .sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  }
+
+  close(): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.client.close();
+    this.#endpoints.clear();
+  }
+}
+
+/** Checks an address flag: `host:port`, or a name with a `+` prefix that is resolved by DNS. */
+export function checkAddress(address: string): void {
+  if (address !== "" && (address.includes("+") || address.includes(":"))) return;
+  throw new MnemeError(
+    "bad_data",
+    `Address ${address} is not of <host>:<port> format or a valid DNS query.`,
+  );
+}
