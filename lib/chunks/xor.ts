@@ -104,13 +104,17 @@ export function decodeXor(data: Uint8Array, batch: SampleBatch): void {
         nb += 16;
       }
       if (((acc >>> --nb) & 1) !== 0) {
-        if (((acc >>> --nb) & 1) === 0) {
-          nb -= 14;
+        // 15 to 30 unread bits: the ones before the next zero tell the width.
+        const ones = Math.clz32(~(acc << (32 - nb)));
+        if (ones === 0) {
+          nb -= 15;
           x = (acc >>> nb) & 0x3fff;
           delta += x > 8192 ? x - 16384 : x;
-        } else if (((acc >>> --nb) & 1) === 0) {
-          nb -= 1;
-          x = (acc >>> nb) & 1;
+        } else if (ones < 3) {
+          // 17 or 20 bits: the odd ones on top, then 16.
+          const odd = ones === 1 ? 1 : 4;
+          nb -= ones + 1 + odd;
+          x = (acc >>> nb) & ((1 << odd) - 1);
           if (nb < 16) {
             acc = pos + 1 < end
               ? (acc << 16) | (data[pos]! << 8) | data[pos + 1]!
@@ -120,26 +124,16 @@ export function decodeXor(data: Uint8Array, batch: SampleBatch): void {
           }
           nb -= 16;
           x = (x << 16) | ((acc >>> nb) & 0xffff);
-          delta += x > 65536 ? x - 131072 : x;
-        } else if (((acc >>> --nb) & 1) === 0) {
-          nb -= 4;
-          x = (acc >>> nb) & 15;
-          if (nb < 16) {
-            acc = pos + 1 < end
-              ? (acc << 16) | (data[pos]! << 8) | data[pos + 1]!
-              : (acc << 16) | (pos < end ? data[pos]! << 8 : 0);
-            pos += 2;
-            nb += 16;
-          }
-          nb -= 16;
-          x = (x << 16) | ((acc >>> nb) & 0xffff);
-          delta += x > 524288 ? x - 1048576 : x;
+          const half = 32768 << odd;
+          delta += x > half ? x - 2 * half : x;
         } else {
+          nb -= 3;
           let dod = 0;
           for (let k = 0; k < 4; k++) {
             if (nb < 16) {
-              acc = (acc << 16) | (pos < end ? data[pos]! << 8 : 0) |
-                (pos + 1 < end ? data[pos + 1]! : 0);
+              acc = pos + 1 < end
+                ? (acc << 16) | (data[pos]! << 8) | data[pos + 1]!
+                : (acc << 16) | (pos < end ? data[pos]! << 8 : 0);
               pos += 2;
               nb += 16;
             }
@@ -264,16 +258,23 @@ export function encodeXor(
   const bits = new Int32Array(v.buffer, v.byteOffset + from * 8, count * 2);
 
   let time = t[from]!;
-  // Zig-zag of |t| above 2^52 leaves the exact range of doubles, so the lowest bits go first.
-  let m = time >= 0 ? time : -time - 1;
-  let piece = (m % 64) * 2 + (time >= 0 ? 0 : 1);
-  m = Math.floor(m / 64);
-  while (m > 0) {
-    out[pos++] = piece | 0x80;
-    piece = m % 128;
-    m = Math.floor(m / 128);
+  // Zig-zag of |t| as 28 low bits and the rest, both within 32-bit integers.
+  const m = time >= 0 ? time : -time - 1;
+  const top = Math.floor(m / 134217728);
+  let group = ((m - top * 134217728) * 2) | (time >= 0 ? 0 : 1);
+  if (top > 0) {
+    out[pos] = group | 0x80;
+    out[pos + 1] = (group >>> 7) | 0x80;
+    out[pos + 2] = (group >>> 14) | 0x80;
+    out[pos + 3] = (group >>> 21) | 0x80;
+    pos += 4;
+    group = top;
   }
-  out[pos++] = piece;
+  while (group > 127) {
+    out[pos++] = group | 0x80;
+    group >>>= 7;
+  }
+  out[pos++] = group;
   let lo = bits[0]!;
   let hi = bits[1]!;
   out[pos] = hi >>> 24;
@@ -291,11 +292,16 @@ export function encodeXor(
   time = t[from + 1]!;
   if (delta >= 0) {
     let d = delta;
-    while (d > 127) {
+    while (d > 0x7fffffff) {
       out[pos++] = (d % 128) | 0x80;
       d = Math.floor(d / 128);
     }
-    out[pos++] = d;
+    let w = d | 0;
+    while (w > 127) {
+      out[pos++] = w | 0x80;
+      w >>>= 7;
+    }
+    out[pos++] = w;
   } else {
     // 64 wrapping bits in ten groups of seven.
     let d = delta;
