@@ -38,6 +38,8 @@ export interface FloatHistogram {
   negativeBuckets: Float64Array;
   /** Upper bounds of schema -53, ascending, without +Inf; empty otherwise. */
   customValues: Float64Array;
+  /** Set when it was decoded from an integer chunk, so that it is encoded into one again. */
+  integer?: true;
 }
 
 /** An integer histogram as stored: bucket numbers are deltas to the bucket before. */

@@ -1,0 +1,176 @@
+/**
+ * Thanos' aggregate chunk (encoding 255 in downsampled blocks), and how its counter part is read.
+ *
+ * ```
+ * five times, in the order count, sum, min, max, counter:
+ *   uvarint length of data (0 = absent, nothing follows), u8 encoding, data
+ * ```
+ *
+ * Source: docs/formats/chunks.md, section 6.
+ */
+import { ByteReader, ByteWriter, CorruptionError } from "../base/mod.ts";
+import { SampleBatch } from "../model/mod.ts";
+import { appendChunk } from "./append.ts";
+import type { Chunk } from "./chunk.ts";
+
+/** The parts of an aggregate chunk; absent ones are undefined. */
+export interface AggrParts {
+  readonly count?: Chunk;
+  readonly sum?: Chunk;
+  readonly min?: Chunk;
+  readonly max?: Chunk;
+  readonly counter?: Chunk;
+}
+
+const PART_NAMES = ["count", "sum", "min", "max", "counter"] as const;
+
+/**
+ * Takes an aggregate chunk apart.
+ *
+ * Owner: the parts are views of `data`.
+ * Throws: CorruptionError when a part is cut off or bytes are left over.
+ */
+export function readAggrChunk(data: Uint8Array): AggrParts {
+  const r = new ByteReader(data);
+  const parts: { -readonly [K in keyof AggrParts]: AggrParts[K] } = {};
+  for (const name of PART_NAMES) {
+    const length = r.uvarint();
+    if (length === 0) {
+      r.check(`${name} of an aggregate chunk`);
+      continue;
+    }
+    const encoding = r.u8();
+    const view = r.view(length);
+    r.check(`${name} of an aggregate chunk`);
+    parts[name] = { encoding, data: view };
+  }
+  r.finish("aggregate chunk");
+  return parts;
+}
+
+/**
+ * Puts an aggregate chunk together.
+ *
+ * Thanos cannot read a chunk whose counter is absent, so write one wherever it shall be read there.
+ */
+export function writeAggrChunk(parts: AggrParts): Uint8Array<ArrayBuffer> {
+  let size = 0;
+  for (const name of PART_NAMES) size += 12 + (parts[name]?.data.length ?? 0);
+  const w = new ByteWriter(size);
+  for (const name of PART_NAMES) {
+    const part = parts[name];
+    if (part === undefined || part.data.length === 0) {
+      w.uvarint(0);
+      continue;
+    }
+    w.uvarint(part.data.length);
+    w.u8(part.encoding);
+    w.append(part.data);
+  }
+  return w.copy();
+}
+
+/**
+ * Turns the counter chunks of a series (and raw ones among them) into one running total.
+ *
+ * A sample lower than the one before is a reset; the total goes on. A sample at the time of the one
+ * before is the true last raw value of a downsampled chunk: it is compared with next, but not
+ * handed out. NaNs, staleness markers included, and samples that go back in time are skipped.
+ * Histogram samples pass through.
+ *
+ * Source: docs/formats/chunks.md, section 6.2. The additions are made in the same order as there,
+ * so that the sums have the same bits.
+ */
+export class CounterReader {
+  readonly #raw = new SampleBatch();
+  #started = false;
+  #lastTime = -Infinity;
+  #lastValue = 0;
+  #total = 0;
+
+  /** Time of the newest sample handed out, -Infinity before the first. */
+  get lastTime(): number {
+    return this.#lastTime;
+  }
+  /** The newest raw value seen; what a counter chunk ends with. */
+  get lastValue(): number {
+    return this.#lastValue;
+  }
+
+  /** Forgets everything; for the next series. */
+  reset(): void {
+    this.#started = false;
+    this.#lastTime = -Infinity;
+    this.#lastValue = 0;
+    this.#total = 0;
+  }
+
+  /** Appends the corrected samples of the next chunk; throws CorruptionError as appendChunk(). */
+  append(chunk: Chunk, out: SampleBatch): void {
+    this.#raw.clear();
+    appendChunk(chunk, this.#raw);
+    this.appendSamples(this.#raw, out);
+  }
+
+  /** Appends the corrected samples of the next chunk, already decoded. */
+  appendSamples(raw: SampleBatch, out: SampleBatch): void {
+    if (raw.h !== null) return this.#appendMixed(raw, out);
+    out.reserve(raw.length);
+    const from = out.length;
+    out.length = this.#correct(raw, 0, raw.length, out, from);
+    if (out.h !== null) { for (let i = from; i < out.length; i++) out.h[i] = undefined; }
+    if (out.st !== null) out.ensureStartTimes().fill(0, from, out.length);
+  }
+
+  /** Corrects float samples [i, end) into out's columns at `at`; returns the new length. */
+  #correct(raw: SampleBatch, i: number, end: number, out: SampleBatch, at: number): number {
+    const { t: rawT, v: rawV } = raw;
+    const { t, v } = out;
+    for (; i < end; i++) {
+      const time = rawT[i]!;
+      const value = rawV[i]!;
+      if (value !== value) continue;
+      if (!this.#started) {
+        // A histogram may have come before; the counter starts behind it.
+        if (time <= this.#lastTime) continue;
+        this.#started = true;
+        this.#total = value;
+      } else if (time > this.#lastTime) {
+        this.#total += value >= this.#lastValue ? value - this.#lastValue : value;
+      } else {
+        if (time === this.#lastTime) this.#lastValue = value;
+        continue;
+      }
+      this.#lastTime = time;
+      this.#lastValue = value;
+      t[at] = time;
+      v[at++] = this.#total;
+    }
+    return at;
+  }
+
+  #appendMixed(raw: SampleBatch, out: SampleBatch): void {
+    for (let i = 0; i < raw.length; i++) {
+      const h = raw.h![i];
+      const time = raw.t[i]!;
+      const before = out.length;
+      if (h === undefined) {
+        out.reserve(1);
+        out.length = this.#correct(raw, i, i + 1, out, before);
+        if (out.length > before) out.ensureHistograms()[before] = undefined;
+      } else if (time > this.#lastTime) {
+        out.appendHistogram(time, h);
+        this.#lastTime = time;
+      }
+      if (out.st !== null && out.length > before) out.ensureStartTimes()[before] = 0;
+    }
+  }
+}
+
+/** Number of samples of the count part, which is what an aggregate chunk counts as its own. */
+export function aggrSampleCount(data: Uint8Array): number {
+  const { count } = readAggrChunk(data);
+  if (count === undefined) return 0;
+  if (count.data.length < 2) throw new CorruptionError("aggregate count without its sample count");
+  return (count.data[0]! << 8) | count.data[1]!;
+}
