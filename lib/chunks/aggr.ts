@@ -126,26 +126,32 @@ export class CounterReader {
   #correct(raw: SampleBatch, i: number, end: number, out: SampleBatch, at: number): number {
     const { t: rawT, v: rawV } = raw;
     const { t, v } = out;
+    // Every sample of every rate() over raw data passes here: the state lives in locals.
+    let lastTime = this.#lastTime;
+    let lastValue = this.#lastValue;
+    let total = this.#total;
     for (; i < end; i++) {
       const time = rawT[i]!;
       const value = rawV[i]!;
       if (value !== value) continue;
-      if (!this.#started) {
-        // A histogram may have come before; the counter starts behind it.
-        if (time <= this.#lastTime) continue;
-        this.#started = true;
-        this.#total = value;
-      } else if (time > this.#lastTime) {
-        this.#total += value >= this.#lastValue ? value - this.#lastValue : value;
-      } else {
-        if (time === this.#lastTime) this.#lastValue = value;
-        continue;
+      if (time > lastTime) {
+        if (this.#started) total += value >= lastValue ? value - lastValue : value;
+        else {
+          // A histogram may have come before; the counter starts behind it.
+          this.#started = true;
+          total = value;
+        }
+        lastTime = time;
+        lastValue = value;
+        t[at] = time;
+        v[at++] = total;
+      } else if (time === lastTime && this.#started) {
+        lastValue = value;
       }
-      this.#lastTime = time;
-      this.#lastValue = value;
-      t[at] = time;
-      v[at++] = this.#total;
     }
+    this.#lastTime = lastTime;
+    this.#lastValue = lastValue;
+    this.#total = total;
     return at;
   }
 

@@ -2,9 +2,9 @@
  * Which part of downsampled data answers which PromQL function, and how a run of chunks of one
  * replica becomes samples.
  */
-import { appendChunk, type Chunk } from "../chunks/mod.ts";
+import { appendChunk, type Chunk, CounterReader } from "../chunks/mod.ts";
 import { MnemeError } from "../base/mod.ts";
-import { SampleBatch } from "../model/mod.ts";
+import { divideHistogram, SampleBatch } from "../model/mod.ts";
 import {
   AGGR_COUNT,
   AGGR_COUNTER,
@@ -57,6 +57,7 @@ export function requestedAggregates(aggregate: Aggregate): readonly number[] {
 export class ReplicaReader {
   readonly #left = new SampleBatch();
   readonly #right = new SampleBatch();
+  readonly #counter = new CounterReader();
 
   /**
    * Replaces `out` with the samples of `chunks` (ascending minTime) within [minTime, maxTime].
@@ -119,54 +120,12 @@ export class ReplicaReader {
     out.length = at + n;
   }
 
-  /**
-   * A running total without resets. A sample at the time of the last one is the true last value of
-   * a counter chunk: it moves the base and is not emitted. NaNs are skipped, histograms pass.
-   */
+  /** One running total without resets over all chunks. */
   #readCounter(chunks: readonly AggrChunk[], maxTime: number, out: SampleBatch): void {
-    const raw = this.#left;
-    let lastTime = -Infinity;
-    let lastValue = 0;
-    let total = 0;
-    // total = value + offset; kept as an offset so that counters without resets stay bit-exact.
-    let offset = 0;
-    let started = false;
+    this.#counter.reset();
     for (const chunk of chunks) {
       if (chunk.minTime > maxTime) break;
-      raw.clear();
-      appendChunk(chunk.raw ?? part(chunk, "counter"), raw);
-      out.reserve(raw.length);
-      const { t, v } = out;
-      let n = out.length;
-      for (let i = 0; i < raw.length; i++) {
-        const time = raw.t[i]!;
-        const h = raw.h?.[i];
-        if (h !== undefined) {
-          if (time <= lastTime) continue;
-          out.length = n;
-          out.appendHistogram(time, h);
-          n = out.length;
-          lastTime = time;
-          continue;
-        }
-        const value = raw.v[i]!;
-        if (value !== value || time < lastTime) continue;
-        if (time === lastTime && started) {
-          lastValue = value;
-          offset = total - value;
-          continue;
-        }
-        if (!started) started = true;
-        else if (value < lastValue) offset += lastValue;
-        total = value + offset;
-        lastValue = value;
-        lastTime = time;
-        t[n] = time;
-        v[n] = total;
-        if (out.h !== null) out.h[n] = undefined;
-        n++;
-      }
-      out.length = n;
+      this.#counter.append(chunk.raw ?? part(chunk, "counter"), out);
     }
   }
 }
