@@ -65,3 +65,53 @@ export function compareAnswers(expected: Answer, actual: Answer): string | undef
   }
   return undefined;
 }
+
+/** True for the envelope of a query result. */
+function isAnswer(body: unknown): body is Answer {
+  const data = (body as Answer | null)?.data;
+  return typeof data === "object" && data !== null && "resultType" in data;
+}
+
+/**
+ * The first difference between two bodies: query results as compareAnswers() does, warnings and
+ * errors word for word, everything else as JSON. Ids and times of day are not compared.
+ */
+export function compareBodies(expected: unknown, actual: unknown): string | undefined {
+  if (typeof expected === "string") {
+    return expected === actual
+      ? undefined
+      : `${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`;
+  }
+  const a = expected as Record<string, unknown>;
+  const b = actual as Record<string, unknown>;
+  if (isAnswer(a) && isAnswer(b)) {
+    const difference = compareAnswers(a, b);
+    if (difference !== undefined) return difference;
+  } else if (!sameJson(a.data, b.data)) {
+    return `data ${short(b.data)}, expected ${short(a.data)}`;
+  }
+  for (const key of ["errorType", "error"]) {
+    if (a[key] !== b[key]) return `${key} ${short(b[key])}, expected ${short(a[key])}`;
+  }
+  const warnings = (body: Record<string, unknown>) => [...(body.warnings as string[] ?? [])].sort();
+  if (!sameJson(warnings(a), warnings(b))) {
+    return `warnings ${short(b.warnings)}, expected ${short(a.warnings)}`;
+  }
+  return undefined;
+}
+
+function short(value: unknown): string {
+  return (JSON.stringify(value) ?? "nothing").slice(0, 400);
+}
+
+/** Equal JSON values; the order of object keys does not matter. */
+function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every((k) =>
+    sameJson((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k])
+  );
+}
