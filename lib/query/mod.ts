@@ -5,5 +5,6 @@
  * the proxy and deduplication behind the engine's port, and the choice of resolution.
  */
 export * from "./endpoint_set.ts";
+export * from "./querier.ts";
 export * from "./resolution.ts";
 export * from "./storage_adapter.ts";
