@@ -77,10 +77,8 @@ export function whenRows<T>(
 }
 
 /**
- * Groups rows with equal labels.
- *
- * Returns undefined when all differ (the usual case), else the distinct rows in order of first
- * appearance and, per input row, the number of its output row.
+ * Groups rows with equal labels: undefined when all differ (the usual case), else the distinct rows
+ * in order of first appearance and, per input row, the number of its output row.
  */
 export function groupEqualRows(
   list: SeriesList,
@@ -206,4 +204,11 @@ export async function readAll(child: Operator, context: QueryContext): Promise<R
     if (rows === 0) return store;
     for (let r = 0; r < rows; r++) store.append(tile, r);
   }
+}
+
+/** The values of a scalar operator, one per step; series() was called. */
+export async function readScalar(op: Operator): Promise<Float64Array<ArrayBuffer>> {
+  const tile = new Tile(op.grid.count, 1);
+  await op.next(tile);
+  return tile.v;
 }

@@ -1,0 +1,1 @@
+/** Binary operators between values of which at least one may be a histogram. */

@@ -1,0 +1,52 @@
+/** Which kernel computes which range function over floats. */
+import * as over from "./kernel_over_time.ts";
+import * as rate from "./kernel_rate.ts";
+import type { RangeKernel } from "./range_row.ts";
+
+/** How a range function treats histograms among its samples. */
+export type HistogramRule =
+  /** Only floats count; a mixed window earns an info. */
+  | "ignore"
+  /** Any sample counts, whatever its type. */
+  | "any"
+  /** Histograms alone are computed with, a mixed window yields nothing and earns a warning. */
+  | "either";
+
+/** A range function as the engine runs it. */
+export interface RangeFunction {
+  readonly kernel: RangeKernel;
+  readonly histograms: HistogramRule;
+}
+
+/** Range functions by PromQL name. */
+export const RANGE_FUNCTIONS: Readonly<Record<string, RangeFunction>> = {
+  rate: { kernel: rate.kernelRate, histograms: "either" },
+  increase: { kernel: rate.kernelIncrease, histograms: "either" },
+  delta: { kernel: rate.kernelDelta, histograms: "either" },
+  irate: { kernel: rate.kernelIrate, histograms: "either" },
+  idelta: { kernel: rate.kernelIdelta, histograms: "either" },
+  sum_over_time: { kernel: over.kernelSum, histograms: "either" },
+  avg_over_time: { kernel: over.kernelAvg, histograms: "either" },
+  count_over_time: { kernel: over.kernelCount, histograms: "any" },
+  present_over_time: { kernel: over.kernelPresent, histograms: "any" },
+  last_over_time: { kernel: over.kernelLast, histograms: "any" },
+  first_over_time: { kernel: over.kernelFirst, histograms: "any" },
+  ts_of_first_over_time: { kernel: over.kernelTimeOfFirst, histograms: "any" },
+  ts_of_last_over_time: { kernel: over.kernelTimeOfLast, histograms: "any" },
+  changes: { kernel: over.kernelChanges, histograms: "any" },
+  resets: { kernel: over.kernelResets, histograms: "any" },
+  min_over_time: { kernel: over.kernelMin, histograms: "ignore" },
+  max_over_time: { kernel: over.kernelMax, histograms: "ignore" },
+  ts_of_min_over_time: { kernel: over.kernelTimeOfMin, histograms: "ignore" },
+  ts_of_max_over_time: { kernel: over.kernelTimeOfMax, histograms: "ignore" },
+  stddev_over_time: { kernel: over.kernelStddev, histograms: "ignore" },
+  stdvar_over_time: { kernel: over.kernelStdvar, histograms: "ignore" },
+  quantile_over_time: { kernel: over.kernelQuantile, histograms: "ignore" },
+  mad_over_time: { kernel: over.kernelMad, histograms: "ignore" },
+  deriv: { kernel: over.kernelDeriv, histograms: "ignore" },
+  predict_linear: { kernel: over.kernelPredictLinear, histograms: "ignore" },
+  double_exponential_smoothing: {
+    kernel: over.kernelDoubleExponentialSmoothing,
+    histograms: "ignore",
+  },
+};
