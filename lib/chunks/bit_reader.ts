@@ -23,21 +23,24 @@ export class BitReader {
     return (this.data.length - this.#pos) * 8 + this.#nb;
   }
 
+  /** Takes 16 more bits, zeros behind the end. */
+  #refill(): void {
+    const p = this.#pos;
+    const d = this.data;
+    this.#acc = p + 1 < d.length
+      ? (this.#acc << 16) | (d[p]! << 8) | d[p + 1]!
+      : (this.#acc << 16) | (p < d.length ? d[p]! << 8 : 0);
+    this.#pos = p + 2;
+    this.#nb += 16;
+  }
+
   /** One bit. */
   bit(): number {
     return this.piece(1);
   }
   /** 1 to 16 bits. */
   piece(n: number): number {
-    if (this.#nb < n) {
-      const p = this.#pos;
-      const d = this.data;
-      this.#acc = p + 1 < d.length
-        ? (this.#acc << 16) | (d[p]! << 8) | d[p + 1]!
-        : (this.#acc << 16) | (p < d.length ? d[p]! << 8 : 0);
-      this.#pos = p + 2;
-      this.#nb += 16;
-    }
+    if (this.#nb < n) this.#refill();
     this.#nb -= n;
     return (this.#acc >>> this.#nb) & ((1 << n) - 1);
   }
@@ -50,10 +53,15 @@ export class BitReader {
   word(): number {
     return (this.piece(16) << 16) | this.piece(16);
   }
-  /** Counts one bits up to the first zero, at most `max`; the zero is consumed, too. */
+  /** Counts one bits up to the first zero, at most `max` (up to 8); the zero is consumed, too. */
   ones(max: number): number {
-    let n = 0;
-    while (n < max && this.piece(1) === 1) n++;
+    if (this.#nb < 9) this.#refill();
+    const n = Math.clz32(~(this.#acc << (32 - this.#nb)));
+    if (n >= max) {
+      this.#nb -= max;
+      return max;
+    }
+    this.#nb -= n + 1;
     return n;
   }
   /** Zig-zag varint in groups of eight bits; beyond ±2^53 it is rounded. */

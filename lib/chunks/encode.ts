@@ -7,7 +7,7 @@
  *
  * Source: docs/formats/chunks.md, section 5.2.
  */
-import { type FloatHistogram, isStaleAt, type SampleBatch, type Span } from "../model/mod.ts";
+import type { FloatHistogram, SampleBatch, Span } from "../model/mod.ts";
 import { type Chunk, ENCODING_FLOAT_HISTOGRAM, ENCODING_HISTOGRAM, ENCODING_XOR } from "./chunk.ts";
 import { FloatHistogramChunkWriter } from "./float_histogram.ts";
 import { HistogramChunkWriter } from "./histogram.ts";
@@ -16,6 +16,7 @@ import {
   type ChunkResetHeader,
   EMPTY_LAYOUT,
   equalSpans,
+  isStaleSum,
   NO_FLOATS,
   spansOf,
   unionIndexes,
@@ -64,8 +65,13 @@ function encodingAt(batch: SampleBatch, i: number): number {
 
 /** True when the histogram can be written as integers without a loss. */
 function isWhole(h: FloatHistogram): boolean {
-  return isCount(h.count) && isCount(h.zeroCount) && h.positiveBuckets.every(isCount) &&
-    h.negativeBuckets.every(isCount);
+  return isCount(h.count) && isCount(h.zeroCount) && areCounts(h.positiveBuckets) &&
+    areCounts(h.negativeBuckets);
+}
+
+function areCounts(buckets: Float64Array): boolean {
+  for (let i = 0; i < buckets.length; i++) if (!isCount(buckets[i]!)) return false;
+  return true;
 }
 
 function isCount(x: number): boolean {
@@ -147,7 +153,7 @@ class OpenChunk {
   constructor(first: FloatHistogram, afterReset: boolean) {
     this.#first = first;
     this.#last = first;
-    this.#firstStale = this.#lastStale = isStaleSum(first);
+    this.#firstStale = this.#lastStale = isStaleSum(first.sum);
     this.#header = first.counterResetHint === "gauge"
       ? "gauge"
       : afterReset || first.counterResetHint === "reset"
@@ -159,7 +165,7 @@ class OpenChunk {
 
   /** Takes the next sample in, or tells why it needs a new chunk. */
   accept(h: FloatHistogram): "append" | "reset" | "layout" {
-    const stale = isStaleSum(h);
+    const stale = isStaleSum(h.sum);
     const verdict = this.#verdict(h, stale);
     if (verdict !== "append") return verdict;
     if (!stale) {
@@ -219,26 +225,24 @@ class OpenChunk {
       positive.indexes.length,
       negative.indexes.length,
     );
+    const positiveDeltas = new Float64Array(positive.indexes.length);
+    const negativeDeltas = new Float64Array(negative.indexes.length);
     for (let i = from; i < to; i++) {
       const h = batch.h![i]!;
-      if (isStaleSum(h)) {
+      if (isStaleSum(h.sum)) {
         w.append(batch.t[i]!, 0, 0, h.sum, NO_FLOATS, NO_FLOATS);
         continue;
       }
       let p = spread(h.positiveSpans, h.positiveBuckets, positive);
       let n = spread(h.negativeSpans, h.negativeBuckets, negative);
       if (encoding === ENCODING_HISTOGRAM) {
-        p = deltas(p);
-        n = deltas(n);
+        p = deltas(p, positiveDeltas);
+        n = deltas(n, negativeDeltas);
       }
       w.append(batch.t[i]!, h.count, h.zeroCount, h.sum, p, n);
     }
     return w.finish();
   }
-}
-
-function isStaleSum(h: FloatHistogram): boolean {
-  return isStaleAt(new Uint32Array(h.sum.buffer, h.sum.byteOffset, 2), 0);
 }
 
 function side(spans: readonly Span[]): Side {
@@ -289,8 +293,7 @@ function spread(spans: readonly Span[], buckets: Float64Array, layout: Side): Fl
   return out;
 }
 
-function deltas(buckets: Float64Array): Float64Array {
-  const out = new Float64Array(buckets.length);
+function deltas(buckets: Float64Array, out: Float64Array): Float64Array {
   for (let i = 0; i < out.length; i++) out[i] = buckets[i]! - (i === 0 ? 0 : buckets[i - 1]!);
   return out;
 }

@@ -14,13 +14,15 @@
 import { CorruptionError } from "../base/mod.ts";
 import { type FloatHistogram, isStaleAt, type SampleBatch } from "../model/mod.ts";
 import { BitWriter } from "./bit_writer.ts";
-import { sampleResetHint, staleFloatHistogram, truncateBatch } from "./histogram.ts";
+import { floatHistogram, sampleResetHint, truncateBatch } from "./histogram.ts";
 import {
   type ChunkResetHeader,
+  ColumnSlab,
   EMPTY_LAYOUT,
   type HistogramHeader,
   type HistogramLayout,
   type HistogramSamples,
+  isStaleSum,
   NO_FLOATS,
   readHistogramHeader,
   writeHistogramHeader,
@@ -80,24 +82,20 @@ class FloatHistogramCursor {
   }
 
   /** The current sample with columns of its own. */
-  histogram(): FloatHistogram {
-    const { layout, resetHeader, positiveLength } = this.header;
+  histogram(slab: ColumnSlab): FloatHistogram {
+    const { layout, resetHeader, positiveLength, negativeLength } = this.header;
     const v = this.fields.values;
-    const hint = sampleResetHint(resetHeader, this.index);
-    if (this.stale) return staleFloatHistogram(v.subarray(SUM, SUM + 1), hint);
-    return {
-      counterResetHint: hint,
-      ...layout,
-      zeroCount: v[ZERO_COUNT]!,
-      count: v[COUNT]!,
-      sum: v.slice(SUM, SUM + 1),
-      positiveBuckets: positiveLength === 0
-        ? NO_FLOATS
-        : v.slice(BUCKETS, BUCKETS + positiveLength),
-      negativeBuckets: this.header.negativeLength === 0
-        ? NO_FLOATS
-        : v.slice(BUCKETS + positiveLength),
-    };
+    const middle = BUCKETS + positiveLength;
+    const { stale } = this;
+    return floatHistogram(
+      stale ? EMPTY_LAYOUT : layout,
+      sampleResetHint(resetHeader, this.index),
+      stale ? 0 : v[COUNT]!,
+      stale ? 0 : v[ZERO_COUNT]!,
+      slab.copy(v, SUM, SUM + 1),
+      stale ? NO_FLOATS : slab.copy(v, BUCKETS, middle),
+      stale ? NO_FLOATS : slab.copy(v, middle, middle + negativeLength),
+    );
   }
 }
 
@@ -115,8 +113,9 @@ export function decodeFloatHistogram(
   const start = batch.length;
   try {
     const c = new FloatHistogramCursor(data, startTimes);
+    const slab = new ColumnSlab();
     while (c.next()) {
-      batch.appendHistogram(c.t, reduceSchema(c.histogram()));
+      batch.appendHistogram(c.t, reduceSchema(c.histogram(slab)));
       if (startTimes || batch.st !== null) batch.ensureStartTimes()[batch.length - 1] = c.st;
     }
   } catch (error) {
@@ -132,11 +131,12 @@ export function decodeFloatHistogram(
  */
 export function decodeFloatHistogramSamples(data: Uint8Array): HistogramSamples<FloatHistogram> {
   const c = new FloatHistogramCursor(data, false);
+  const slab = new ColumnSlab();
   const t: number[] = [];
   const histograms: FloatHistogram[] = [];
   while (c.next()) {
     t.push(c.t);
-    const h = c.histogram();
+    const h = c.histogram(slab);
     // The layout of a chunk is that of its first sample, also in the odd case that it is stale.
     histograms.push(c.stale && c.index === 0 ? { ...h, ...c.header.layout } : h);
   }
@@ -181,7 +181,7 @@ export class FloatHistogramChunkWriter {
   ): void {
     const w = this.#w;
     const f = this.#fields;
-    const stale = isStaleAt(new Uint32Array(sum.buffer, sum.byteOffset, 2), 0);
+    const stale = isStaleSum(sum);
     const counts = this.#counts;
     counts[0] = stale ? 0 : count;
     counts[1] = stale ? 0 : zeroCount;
@@ -242,7 +242,7 @@ export function encodeFloatHistogramSamples(
   );
   for (let i = 0; i < histograms.length; i++) {
     const h = histograms[i]!;
-    const stale = isStaleAt(new Uint32Array(h.sum.buffer, h.sum.byteOffset, 2), 0);
+    const stale = isStaleSum(h.sum);
     if (
       !stale &&
       (h.positiveBuckets.length !== positiveLength || h.negativeBuckets.length !== negativeLength)

@@ -23,10 +23,12 @@ import {
 import { BitWriter } from "./bit_writer.ts";
 import {
   type ChunkResetHeader,
+  ColumnSlab,
   EMPTY_LAYOUT,
   type HistogramHeader,
   type HistogramLayout,
   type HistogramSamples,
+  isStaleSum,
   NO_FLOATS,
   readHistogramHeader,
   writeHistogramHeader,
@@ -128,19 +130,20 @@ export function decodeHistogram(
   try {
     const c = new IntegerHistogramCursor(data, startTimes);
     const { layout, resetHeader } = c.header;
+    const slab = new ColumnSlab();
     while (c.next()) {
-      const hint = sampleResetHint(resetHeader, c.index);
-      const h: FloatHistogram = c.stale ? staleFloatHistogram(c.sum.values, hint) : reduceSchema({
-        counterResetHint: hint,
-        ...layout,
-        zeroCount: c.zeroCount,
-        count: c.count,
-        sum: c.sum.values.slice(),
-        positiveBuckets: absolute(c.positive),
-        negativeBuckets: absolute(c.negative),
-      });
+      const { stale } = c;
+      const h = floatHistogram(
+        stale ? EMPTY_LAYOUT : layout,
+        sampleResetHint(resetHeader, c.index),
+        stale ? 0 : c.count,
+        stale ? 0 : c.zeroCount,
+        slab.copy(c.sum.values, 0, 1),
+        stale ? NO_FLOATS : absolute(c.positive, slab),
+        stale ? NO_FLOATS : absolute(c.negative, slab),
+      );
       h.integer = true;
-      batch.appendHistogram(c.t, h);
+      batch.appendHistogram(c.t, reduceSchema(h));
       if (startTimes || batch.st !== null) batch.ensureStartTimes()[batch.length - 1] = c.st;
     }
   } catch (error) {
@@ -149,16 +152,28 @@ export function decodeHistogram(
   }
 }
 
-/** A histogram that is nothing but a staleness marker. */
-export function staleFloatHistogram(sum: Float64Array, hint: CounterResetHint): FloatHistogram {
+/** A histogram of a chunk's layout. (Written out: spreading the layout costs more than decoding.) */
+export function floatHistogram(
+  layout: HistogramLayout,
+  counterResetHint: CounterResetHint,
+  count: number,
+  zeroCount: number,
+  sum: Float64Array,
+  positiveBuckets: Float64Array,
+  negativeBuckets: Float64Array,
+): FloatHistogram {
   return {
-    counterResetHint: hint,
-    ...EMPTY_LAYOUT,
-    zeroCount: 0,
-    count: 0,
-    sum: sum.slice(0, 1),
-    positiveBuckets: NO_FLOATS,
-    negativeBuckets: NO_FLOATS,
+    counterResetHint,
+    schema: layout.schema,
+    zeroThreshold: layout.zeroThreshold,
+    zeroCount,
+    count,
+    sum,
+    positiveSpans: layout.positiveSpans,
+    negativeSpans: layout.negativeSpans,
+    positiveBuckets,
+    negativeBuckets,
+    customValues: layout.customValues,
   };
 }
 
@@ -168,11 +183,10 @@ export function truncateBatch(batch: SampleBatch, length: number): void {
   if (batch.h !== null && batch.h.length > length) batch.h.length = length;
 }
 
-function absolute(deltas: Float64Array): Float64Array {
-  if (deltas.length === 0) return NO_FLOATS;
-  const out = new Float64Array(deltas.length);
+function absolute(deltas: Float64Array, slab: ColumnSlab): Float64Array {
+  const out = slab.take(deltas.length);
   let x = 0;
-  for (let i = 0; i < deltas.length; i++) out[i] = x += deltas[i]!;
+  for (let i = 0; i < out.length; i++) out[i] = x += deltas[i]!;
   return out;
 }
 
@@ -206,7 +220,6 @@ export class HistogramChunkWriter {
   readonly #w = new BitWriter(1024);
   readonly #expected: number;
   readonly #sum = new XorFields(1, "writer");
-  readonly #sumBits = new Uint32Array(this.#sum.values.buffer);
   readonly #positive: Float64Array;
   readonly #negative: Float64Array;
   readonly #positiveDelta: Float64Array;
@@ -245,7 +258,7 @@ export class HistogramChunkWriter {
     negative: Float64Array,
   ): void {
     const w = this.#w;
-    const stale = isStaleAt(new Uint32Array(sum.buffer, sum.byteOffset, 2), 0);
+    const stale = isStaleSum(sum);
     if (this.#index++ === 0) {
       writeVarbitInt(w, t);
       writeVarbitUint(w, stale ? 0 : count);
@@ -320,7 +333,7 @@ export function encodeHistogramSamples(
   );
   for (let i = 0; i < histograms.length; i++) {
     const h = histograms[i]!;
-    const stale = isStaleAt(new Uint32Array(h.sum.buffer, h.sum.byteOffset, 2), 0);
+    const stale = isStaleSum(h.sum);
     if (
       !stale &&
       (h.positiveDeltas.length !== positiveLength || h.negativeDeltas.length !== negativeLength)

@@ -15,6 +15,7 @@ import {
   CUSTOM_BUCKETS_SCHEMA,
   type FloatHistogram,
   type Histogram,
+  isStaleAt,
   type Span,
 } from "../model/mod.ts";
 import { BitReader } from "./bit_reader.ts";
@@ -39,6 +40,42 @@ export interface HistogramSamples<H extends Histogram | FloatHistogram> {
   /** Time of each sample in ms. */
   readonly t: Float64Array;
   readonly histograms: readonly H[];
+}
+
+/**
+ * Hands out small columns cut from larger buffers: an allocation outside the JS heap for each
+ * column of each sample would cost more than decoding it.
+ */
+export class ColumnSlab {
+  #slab = NO_FLOATS;
+  #used = 0;
+
+  /** A zeroed column of `n` elements; owned by the caller. */
+  take(n: number): Float64Array {
+    if (n === 0) return NO_FLOATS;
+    if (this.#used + n > this.#slab.length) {
+      if (n >= SLAB_SIZE / 4) return new Float64Array(n);
+      this.#slab = new Float64Array(SLAB_SIZE);
+      this.#used = 0;
+    }
+    const column = this.#slab.subarray(this.#used, this.#used + n);
+    this.#used += n;
+    return column;
+  }
+  /** A column with elements [from, to) of `source`, bit for bit. */
+  copy(source: Float64Array, from: number, to: number): Float64Array {
+    const column = this.take(to - from);
+    for (let i = from; i < to; i++) column[i - from] = source[i]!;
+    return column;
+  }
+}
+const SLAB_SIZE = 1024;
+
+/** True when the sum is the staleness marker. */
+export function isStaleSum(sum: Float64Array): boolean {
+  // Only a NaN can be one; the view for the bits is made for those alone.
+  return sum[0] !== sum[0] &&
+    isStaleAt(new Uint32Array(sum.buffer, sum.byteOffset, 2), 0);
 }
 
 /** A shared empty column. */

@@ -15,6 +15,11 @@ import type { BitReader } from "./bit_reader.ts";
 import type { BitWriter } from "./bit_writer.ts";
 
 const WIDTHS: readonly number[] = [0, 3, 6, 9, 12, 18, 25, 56, 64];
+/** Prefix length by the number of magnitude bits, 0 to 24 (a width holds one less, for the sign). */
+const ONES_BY_BITS: readonly number[] = Array.from(
+  { length: 25 },
+  (_, n) => WIDTHS.findIndex((width) => width > n),
+);
 const TWO_32 = 4294967296;
 
 /** Reads a signed integer; beyond ±2^53 it is rounded. */
@@ -50,10 +55,10 @@ export function readVarbitUint(r: BitReader): number {
 /** Writes a signed safe integer. */
 export function writeVarbitInt(w: BitWriter, x: number): void {
   if (x === 0) return w.bits(0, 1);
-  for (let ones = 1; ones < 7; ones++) {
-    const width = WIDTHS[ones]!;
-    const half = 1 << (width - 1);
-    if (x > -half && x <= half) return writeSmall(w, ones, width, x);
+  if (x > -16777216 && x <= 16777216) {
+    // Bits of the magnitude, one less for the positive end of a range, tell the width.
+    const ones = ONES_BY_BITS[32 - Math.clz32(x > 0 ? x - 1 : -x)]!;
+    return writeSmall(w, ones, WIDTHS[ones]!, x);
   }
   const high = Math.floor(x / TWO_32);
   const low = (x - high * TWO_32) | 0;
