@@ -41,8 +41,8 @@ export function formatFloatPlain(x: number): string {
   return `${sign}${all.slice(0, point)}.${all.slice(point)}`;
 }
 
-/** Style G (`%v`, `%g` with shortest digits): exponent iff e < -4 or e >= `high` (21 for %v). */
-export function formatFloatGeneral(x: number, high = 21): string {
+/** Style G (`%v`, `%g` with shortest digits): exponent iff e < -4 or e >= `high`. */
+export function formatFloatGeneral(x: number, high = 6): string {
   const s = special(x);
   if (s !== undefined) return s;
   const text = x.toExponential();

@@ -5,6 +5,12 @@
  * name says otherwise. Main types: Labels, Matcher, SampleBatch, FloatHistogram.
  */
 export * from "./histogram.ts";
+export * from "./histogram_bounds.ts";
+export * from "./histogram_buckets.ts";
+export * from "./histogram_compare.ts";
+export * from "./histogram_math.ts";
+export * from "./histogram_sum.ts";
+export * from "./histogram_text.ts";
 export * from "./labels.ts";
 export * from "./matcher.ts";
 export * from "./regexp.ts";
