@@ -1,0 +1,17 @@
+/**
+ * rpc: gRPC in both directions over raw message bytes. Layer 3; imports base.
+ *
+ * The only module that knows grpc-js. Serving: serveRpc() with Service tables. Calling:
+ * connectRpc(). Message bytes are made and read with ProtoWriter and ProtoReader.
+ */
+export {
+  type CallOptions,
+  type ClientTls,
+  connectRpc,
+  type RpcClient,
+  type RpcClientOptions,
+} from "./client.ts";
+export { type RpcServer, type RpcServerOptions, serveRpc, type ServerTls } from "./server.ts";
+export * from "./service.ts";
+export * from "./status.ts";
+export * from "./wire.ts";

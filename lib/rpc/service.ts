@@ -1,0 +1,61 @@
+/**
+ * What a server serves: tables of methods over raw message bytes. Nothing here knows a transport,
+ * so another one can take grpc-js' place.
+ */
+
+/** Circumstances of a call, as a handler sees them. */
+export interface ServerCall {
+  /** Aborts when the client goes away, the deadline passes or the server stops for good. */
+  readonly signal: AbortSignal;
+  /** Aborts when the server begins to stop: endless streams should end. */
+  readonly stopping: AbortSignal;
+  /** Request metadata (text values only), names in lower case. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** `host:port` of the client. */
+  readonly peer: string;
+}
+
+/** One request, one response. */
+export interface UnaryMethod {
+  readonly kind: "unary";
+  handle(request: Uint8Array, call: ServerCall): Promise<Uint8Array>;
+}
+
+/** One request, many responses; the next response is asked for when there is room for it. */
+export interface ServerStreamMethod {
+  readonly kind: "server_stream";
+  handle(request: Uint8Array, call: ServerCall): AsyncIterable<Uint8Array>;
+}
+
+/** Many requests, many responses. */
+export interface BidiMethod {
+  readonly kind: "bidi";
+  handle(requests: AsyncIterable<Uint8Array>, call: ServerCall): AsyncIterable<Uint8Array>;
+}
+
+/** A method of a service. */
+export type Method = UnaryMethod | ServerStreamMethod | BidiMethod;
+
+/** A service and its methods by name. */
+export interface Service {
+  /** Full name with package, e.g. `thanos.Store`. */
+  readonly name: string;
+  readonly methods: Readonly<Record<string, Method>>;
+}
+
+/** Told of every call, for metrics and logs; all members optional. */
+export interface ServerObserver {
+  started?(service: string, method: string, kind: Method["kind"]): void;
+  received?(service: string, method: string, kind: Method["kind"]): void;
+  sent?(service: string, method: string, kind: Method["kind"]): void;
+  /** `seconds` since the start; `error` is what the handler threw, if it did. */
+  ended?(call: {
+    readonly service: string;
+    readonly method: string;
+    readonly kind: Method["kind"];
+    readonly code: number;
+    readonly seconds: number;
+    readonly peer: string;
+    readonly error: unknown;
+  }): void;
+}

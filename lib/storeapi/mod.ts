@@ -1,0 +1,14 @@
+/**
+ * storeapi: the Store API — its values, wire form, client, server and merging. Layer 4.
+ *
+ * Everything that has series is a Store. RemoteStore asks one over gRPC, storeService() serves one,
+ * mergeSeries() joins sorted frames of many. No implementation of a Store with data lives here.
+ */
+export * from "./client.ts";
+export * from "./series_merge.ts";
+export * from "./server.ts";
+export * from "./shard.ts";
+export * from "./store.ts";
+export * from "./types.ts";
+export * from "./wire_info.ts";
+export * from "./wire_store.ts";
