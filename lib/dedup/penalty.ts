@@ -52,7 +52,7 @@ function mergeTwo(a: SampleBatch, b: SampleBatch, counter: boolean, out: SampleB
   let adjustA = 0;
   let adjustB = 0;
   for (;;) {
-    const hadA = useA;
+    const hadA: boolean = useA;
     // The value under the cursor in use, read before it moves.
     const hadLast = hadA ? i < aCount : j < bCount;
     const last = hadLast ? (hadA ? av[i]! + adjustA : bv[j]! + adjustB) : 0;

@@ -11,4 +11,5 @@ export * from "./shard.ts";
 export * from "./store.ts";
 export * from "./types.ts";
 export * from "./wire_info.ts";
+export * from "./wire_remote.ts";
 export * from "./wire_store.ts";

@@ -1,0 +1,399 @@
+/**
+ * A Prometheus as a Store: series over remote read, chunks passed on as they are, labels over its
+ * HTTP API. What a sidecar serves.
+ *
+ * External labels win over equal labels of a series. Adding them can change the order of series,
+ * so an answer is held and sorted before it is sent; it is never larger than what Prometheus sent,
+ * however slowly it is read.
+ */
+import {
+  compareUtf8,
+  LimitError,
+  MnemeError,
+  snappyDecompress,
+  throwIfAborted,
+  xxhash64Into,
+} from "../base/mod.ts";
+import { encodeSamples } from "../chunks/mod.ts";
+import {
+  compareLabels,
+  dropLabels,
+  equalLabels,
+  type Labels,
+  labelsFromRecord,
+  labelValue,
+  makeMatcher,
+  type Matcher,
+  MAX_TIME,
+  mergeLabels,
+  MIN_TIME,
+} from "../model/mod.ts";
+import {
+  type AggrChunk,
+  type CallContext,
+  decodeChunkedResponse,
+  decodeSamplesResponse,
+  encodeReadRequest,
+  type LabelNamesRequest,
+  type LabelValuesRequest,
+  readFrames,
+  type Series,
+  type SeriesFrame,
+  type SeriesRequest,
+  shardFilter,
+  type Store,
+  type StringsResponse,
+} from "../storeapi/mod.ts";
+import {
+  formatSeconds,
+  formatSelector,
+  type PrometheusClient,
+  PrometheusError,
+} from "./prometheus_client.ts";
+
+/** Limits of one Series call; 0 = none. */
+export interface PrometheusStoreLimits {
+  readonly series: number;
+  /** Each chunk counts as 120 samples. */
+  readonly samples: number;
+}
+
+/** Parts of a Prometheus store. */
+export interface PrometheusStoreOptions {
+  readonly client: PrometheusClient;
+  /** External labels of the moment. */
+  readonly externalLabels: () => Labels;
+  /** Lowest time served, ms. */
+  readonly minTime: () => number;
+  /** Prometheus' version, "0" when unknown. */
+  readonly version: () => string;
+  readonly limits: PrometheusStoreLimits;
+  /** Told of each request that a limit stopped. */
+  readonly onLimit?: (reason: "series" | "chunks") => void;
+  /** Told of the number of frames of each answer. */
+  readonly onFrames?: (frames: number) => void;
+}
+
+const SAMPLES_PER_CHUNK = 120;
+const SERIES_PER_FRAME = 64;
+const BYTES_PER_FRAME = 64 * 1024;
+const MAX_SAMPLED_ANSWER = 1024 * 1024 * 1024;
+const STREAMED = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+const SAMPLED = "application/x-protobuf";
+/** What Prometheus accepts as "no bound", seconds. */
+const API_MIN_SECONDS = "-9223309901257974";
+const API_MAX_SECONDS = "9223309901257974";
+
+/** Store over one Prometheus. */
+export class PrometheusStore implements Store {
+  readonly #options: PrometheusStoreOptions;
+  constructor(options: PrometheusStoreOptions) {
+    this.#options = options;
+  }
+
+  async *series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame> {
+    const external = this.#options.externalLabels();
+    const matchers = withoutExternal(request.matchers, external);
+    if (matchers === undefined) return;
+    if (matchers.length === 0) {
+      throw new MnemeError("bad_data", "no matchers specified (excluding external labels)");
+    }
+    const minTime = Math.max(request.minTime, this.#options.minTime());
+    const { signal } = context;
+    const relabel = relabeler(external, request.withoutReplicaLabels);
+    const found = request.skipChunks
+      ? await this.#labelSets(minTime, request, matchers, relabel, signal)
+      : await this.#read(minTime, request, matchers, relabel, signal);
+    found.series.sort((a, b) => compareLabels(a.labels, b.labels));
+    yield* frames(joinEqual(found.series), found.warnings, signal);
+  }
+
+  async #labelSets(
+    minTime: number,
+    request: SeriesRequest,
+    matchers: readonly Matcher[],
+    relabel: (labels: Labels) => Labels,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const params = timeParams(minTime, request.maxTime);
+    params.set("match[]", formatSelector(matchers));
+    if (request.limit > 0) params.set("limit", String(request.limit));
+    const data = await this.#list("/api/v1/series", params, signal);
+    const keeps = shardFilter(request.shardInfo) ?? (() => true);
+    const series: Series[] = [];
+    for (const record of data) {
+      const labels = relabel(labelsFromRecord(record as Record<string, string>));
+      if (keeps(labels)) series.push({ labels, chunks: [] });
+    }
+    this.#checkSeries(series.length);
+    return { series, warnings: [] };
+  }
+
+  async #read(
+    minTime: number,
+    request: SeriesRequest,
+    matchers: readonly Matcher[],
+    relabel: (labels: Labels) => Labels,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const { client } = this.#options;
+    const answer = await client.request("/api/v1/read", {
+      method: "POST",
+      body: encodeReadRequest(minTime, request.maxTime, matchers),
+      headers: {
+        "content-encoding": "snappy",
+        "content-type": "application/x-stream-protobuf",
+        "x-prometheus-remote-read-version": "0.1.0",
+      },
+    }, signal);
+    if (!answer.ok || answer.body === null) {
+      const text = (await answer.text()).slice(0, 1000).trimEnd();
+      throw new MnemeError(
+        answer.status === 503 ? "unavailable" : "execution",
+        `query Prometheus: request failed with code ${answer.status} ${answer.statusText}; msg ${text}`,
+      );
+    }
+    const type = answer.headers.get("content-type") ?? "";
+    if (type.startsWith(STREAMED)) {
+      return await this.#streamed(answer.body, request, relabel, signal);
+    }
+    if (type.startsWith(SAMPLED)) return await this.#sampled(answer, relabel);
+    await answer.body.cancel();
+    throw new MnemeError("execution", `not supported remote read content type: ${type}`);
+  }
+
+  async #streamed(
+    body: ReadableStream<Uint8Array>,
+    request: SeriesRequest,
+    relabel: (labels: Labels) => Labels,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const source = `remote read of ${this.#options.client.base}`;
+    const keeps = shardFilter(request.shardInfo) ?? (() => true);
+    const series: { labels: Labels; chunks: AggrChunk[] }[] = [];
+    let original: Labels | undefined;
+    let dropped = false;
+    let chunks = 0;
+    let count = 0;
+    for await (const frame of readFrames(body, source)) {
+      throwIfAborted(signal);
+      count++;
+      for (const found of decodeChunkedResponse(frame)) {
+        const converted = found.chunks.map((c): AggrChunk => {
+          const hashes = new Uint32Array(2);
+          xxhash64Into(c.data, hashes);
+          return {
+            minTime: c.minTime,
+            maxTime: c.maxTime,
+            raw: { encoding: c.encoding, data: c.data },
+            hashes,
+          };
+        });
+        // A long series comes in several frames.
+        if (original !== undefined && equalLabels(original, found.labels)) {
+          if (!dropped) series[series.length - 1]!.chunks.push(...converted);
+        } else {
+          original = found.labels;
+          const labels = relabel(found.labels);
+          dropped = !keeps(labels);
+          if (!dropped) series.push({ labels, chunks: converted });
+          this.#checkSeries(series.length);
+        }
+        if (!dropped) chunks += converted.length;
+        this.#checkSamples(chunks);
+      }
+    }
+    this.#options.onFrames?.(count);
+    return { series, warnings: [] };
+  }
+
+  async #sampled(answer: Response, relabel: (labels: Labels) => Labels): Promise<Found> {
+    const body = new Uint8Array(await answer.arrayBuffer());
+    const series: Series[] = [];
+    const warnings: string[] = [];
+    let chunks = 0;
+    for (
+      const { labels, batch } of decodeSamplesResponse(snappyDecompress(body, MAX_SAMPLED_ANSWER))
+    ) {
+      if (batch.length === 0) {
+        warnings.push("Prometheus sent a series without samples");
+        continue;
+      }
+      const encoded = encodeSamples(batch, 0, batch.length, SAMPLES_PER_CHUNK);
+      series.push({
+        labels: relabel(labels),
+        chunks: encoded.map((e) => ({ minTime: e.minTime, maxTime: e.maxTime, raw: e.chunk })),
+      });
+      chunks += encoded.length;
+      this.#checkSeries(series.length);
+      this.#checkSamples(chunks);
+    }
+    this.#options.onFrames?.(1);
+    return { series, warnings };
+  }
+
+  async labelNames(request: LabelNamesRequest, context: CallContext): Promise<StringsResponse> {
+    const external = this.#options.externalLabels();
+    const matchers = withoutExternal(request.matchers, external);
+    if (matchers === undefined) return { values: [], warnings: [] };
+    const params = timeParams(request.start, request.end);
+    if (request.limit > 0) params.set("limit", String(request.limit));
+    let names: Set<string>;
+    if (matchers.length === 0 || this.#matchesLabels()) {
+      if (matchers.length > 0) params.set("match[]", formatSelector(matchers));
+      names = new Set(await this.#list("/api/v1/labels", params, context.signal) as string[]);
+    } else {
+      params.set("match[]", formatSelector(matchers));
+      names = new Set();
+      for (const record of await this.#list("/api/v1/series", params, context.signal)) {
+        for (const name of Object.keys(record as object)) names.add(name);
+      }
+    }
+    if (names.size > 0) {
+      for (let i = 0; i < external.length; i += 2) names.add(external[i]!);
+      for (const name of request.withoutReplicaLabels) {
+        if (labelValue(external, name) !== "") names.delete(name);
+      }
+    }
+    return { values: cut([...names].sort(compareUtf8), request.limit), warnings: [] };
+  }
+
+  async labelValues(request: LabelValuesRequest, context: CallContext): Promise<StringsResponse> {
+    const { label } = request;
+    if (label === "") throw new MnemeError("bad_data", "label name parameter cannot be empty");
+    if (request.withoutReplicaLabels.includes(label)) return { values: [], warnings: [] };
+    const external = this.#options.externalLabels();
+    const matchers = withoutExternal(request.matchers, external);
+    if (matchers === undefined) return { values: [], warnings: [] };
+    const params = timeParams(request.start, request.end);
+    if (request.limit > 0) params.set("limit", String(request.limit));
+    const externalValue = labelValue(external, label);
+    let values: string[];
+    if (externalValue !== "") {
+      if (matchers.length === 0) return { values: [externalValue], warnings: [] };
+      params.set("match[]", formatSelector(matchers));
+      const series = await this.#list("/api/v1/series", params, context.signal);
+      values = series.length > 0 ? [externalValue] : [];
+    } else if (matchers.length === 0 || this.#matchesLabels()) {
+      if (matchers.length > 0) params.set("match[]", formatSelector(matchers));
+      const path = `/api/v1/label/${encodeURIComponent(label)}/values`;
+      values = await this.#list(path, params, context.signal) as string[];
+    } else {
+      params.set("match[]", formatSelector([...matchers, makeMatcher("!=", label, "")]));
+      const found = new Set<string>();
+      for (const record of await this.#list("/api/v1/series", params, context.signal)) {
+        found.add((record as Record<string, string>)[label] ?? "");
+      }
+      values = [...found];
+    }
+    return { values: cut([...new Set(values)].sort(compareUtf8), request.limit), warnings: [] };
+  }
+
+  /** Prometheus takes matchers on its label APIs since 2.24. */
+  #matchesLabels(): boolean {
+    const m = /^v?(\d+)\.(\d+)\./.exec(this.#options.version());
+    if (m === null) return false;
+    const major = Number(m[1]);
+    return major > 2 || (major === 2 && Number(m[2]) >= 24);
+  }
+
+  async #list(path: string, params: URLSearchParams, signal: AbortSignal): Promise<unknown[]> {
+    const data = await this.#options.client.get(path, params, signal);
+    if (data === undefined || data === null) return [];
+    if (!Array.isArray(data)) throw new PrometheusError(500, `${path} answered no list`);
+    return data;
+  }
+
+  #checkSeries(seen: number): void {
+    const { series } = this.#options.limits;
+    if (series > 0 && seen > series) {
+      this.#options.onLimit?.("series");
+      throw new LimitError(
+        `failed to send series: limit ${series} violated (got ${seen})`,
+        series,
+        seen,
+      );
+    }
+  }
+
+  #checkSamples(chunks: number): void {
+    const { samples } = this.#options.limits;
+    const seen = chunks * SAMPLES_PER_CHUNK;
+    if (samples > 0 && seen > samples) {
+      this.#options.onLimit?.("chunks");
+      throw new LimitError(
+        `failed to send samples: limit ${samples} violated (got ${seen})`,
+        samples,
+        seen,
+      );
+    }
+  }
+}
+
+interface Found {
+  readonly series: Series[];
+  readonly warnings: string[];
+}
+
+/** Matchers without those on external labels; undefined when one of these does not match. */
+function withoutExternal(matchers: readonly Matcher[], external: Labels): Matcher[] | undefined {
+  const rest: Matcher[] = [];
+  for (const m of matchers) {
+    const value = labelValue(external, m.name);
+    if (value === "") rest.push(m);
+    else if (!m.matches(value)) return undefined;
+  }
+  return rest;
+}
+
+function relabeler(external: Labels, without: readonly string[]): (labels: Labels) => Labels {
+  const dropped = new Set(without);
+  return (labels) => {
+    const merged = mergeLabels(labels, external);
+    return dropped.size === 0 ? merged : dropLabels(merged, dropped);
+  };
+}
+
+/** Series that became equal by their new labels are one series. */
+function joinEqual(sorted: readonly Series[]): Series[] {
+  const out: Series[] = [];
+  for (const series of sorted) {
+    const last = out[out.length - 1];
+    if (last !== undefined && equalLabels(last.labels, series.labels)) {
+      out[out.length - 1] = { labels: last.labels, chunks: [...last.chunks, ...series.chunks] };
+    } else out.push(series);
+  }
+  return out;
+}
+
+function* frames(
+  series: readonly Series[],
+  warnings: readonly string[],
+  signal: AbortSignal,
+): Generator<SeriesFrame> {
+  if (warnings.length > 0) yield { series: [], warnings };
+  let batch: Series[] = [];
+  let bytes = 0;
+  for (const s of series) {
+    batch.push(s);
+    for (const c of s.chunks) bytes += c.raw!.data.length + 24;
+    if (batch.length >= SERIES_PER_FRAME && bytes >= BYTES_PER_FRAME) {
+      throwIfAborted(signal);
+      yield { series: batch, warnings: [], bytes };
+      batch = [];
+      bytes = 0;
+    }
+  }
+  if (batch.length > 0) yield { series: batch, warnings: [], bytes };
+}
+
+function timeParams(start: number, end: number): URLSearchParams {
+  return new URLSearchParams({
+    start: start <= MIN_TIME ? API_MIN_SECONDS : formatSeconds(start),
+    end: end >= MAX_TIME ? API_MAX_SECONDS : formatSeconds(end),
+  });
+}
+
+function cut(values: string[], limit: number): string[] {
+  return limit > 0 && values.length > limit ? values.slice(0, limit) : values;
+}

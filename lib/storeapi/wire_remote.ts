@@ -1,0 +1,234 @@
+/**
+ * Prometheus' remote read protocol: the request, streamed chunks and sampled answers.
+ *
+ * ```
+ * request    snappy block of ReadRequest
+ * streamed   (uvarint size | be32 CRC-32C | ChunkedReadResponse) … until the end of the body
+ * sampled    snappy block of ReadResponse
+ * ```
+ * Source: the field's wire notes, part B.
+ */
+import { ByteReader, CorruptionError, crc32c, snappyCompress } from "../base/mod.ts";
+import type { Chunk } from "../chunks/mod.ts";
+import { bitsOf, type Labels, labelsFromPairs, type Matcher, SampleBatch } from "../model/mod.ts";
+import { ProtoReader, ProtoWriter } from "../rpc/mod.ts";
+import { readLabel, writeMatchers } from "./wire_store.ts";
+
+/** Largest frame of a streamed answer, bytes. */
+export const MAX_READ_FRAME = 50_000_000;
+const RESPONSE_SAMPLES = 0;
+const RESPONSE_STREAMED_CHUNKS = 1;
+
+/** A chunk of a streamed answer with its closed time range, ms. */
+export interface RemoteChunk extends Chunk {
+  readonly minTime: number;
+  readonly maxTime: number;
+}
+
+/** One series of a streamed answer; a long one goes on in the next frame. */
+export interface RemoteSeries {
+  readonly labels: Labels;
+  readonly chunks: readonly RemoteChunk[];
+}
+
+/** One series of a sampled answer. */
+export interface RemoteSamples {
+  readonly labels: Labels;
+  readonly batch: SampleBatch;
+}
+
+/** Body of a remote read request; streamed chunks are preferred. Times in ms, inclusive. */
+export function encodeReadRequest(
+  minTime: number,
+  maxTime: number,
+  matchers: readonly Matcher[],
+): Uint8Array<ArrayBuffer> {
+  const w = new ProtoWriter();
+  const query = w.open(1, 64);
+  w.int64(1, minTime);
+  w.int64(2, maxTime);
+  writeMatchers(w, 3, matchers);
+  w.close(query);
+  w.packedInt32(2, [RESPONSE_STREAMED_CHUNKS, RESPONSE_SAMPLES]);
+  return snappyCompress(w.finish());
+}
+
+/**
+ * Splits a streamed body into verified frames; reads on only when the next frame is asked for.
+ *
+ * Throws: CorruptionError for checksums, sizes and bodies that end inside a frame.
+ */
+export async function* readFrames(
+  body: ReadableStream<Uint8Array>,
+  source: string,
+): AsyncIterable<Uint8Array> {
+  let buffer = new Uint8Array(64 * 1024);
+  let start = 0;
+  let end = 0;
+  let consumed = 0;
+  for await (const part of body) {
+    if (end + part.length > buffer.length) {
+      const live = end - start;
+      const next = live + part.length > buffer.length
+        ? new Uint8Array(Math.max(buffer.length * 2, live + part.length))
+        : new Uint8Array(buffer.length);
+      // A fresh buffer each time: frames handed out are views of the old one.
+      next.set(buffer.subarray(start, end));
+      buffer = next;
+      start = 0;
+      end = live;
+    }
+    buffer.set(part, end);
+    end += part.length;
+    for (;;) {
+      const size = frameSize(buffer, start, end, source, consumed);
+      if (size === undefined || end - start < size.header + 4 + size.payload) break;
+      const at = start + size.header;
+      const stored = new ByteReader(buffer, at, at + 4).u32();
+      const payload = buffer.subarray(at + 4, at + 4 + size.payload);
+      if (crc32c(payload) !== stored) {
+        throw new CorruptionError("checksum mismatch in a remote read frame", {
+          file: source,
+          offset: consumed,
+        });
+      }
+      const total = size.header + 4 + size.payload;
+      start += total;
+      consumed += total;
+      yield payload;
+    }
+  }
+  if (start !== end) {
+    throw new CorruptionError("remote read answer ends inside a frame", {
+      file: source,
+      offset: consumed,
+    });
+  }
+}
+
+function frameSize(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  source: string,
+  offset: number,
+): { header: number; payload: number } | undefined {
+  let payload = 0;
+  let scale = 1;
+  for (let i = 0; i < 5; i++) {
+    if (start + i >= end) return undefined;
+    const c = bytes[start + i]!;
+    payload += (c & 0x7f) * scale;
+    if (c < 0x80) {
+      if (payload > MAX_READ_FRAME) break;
+      return { header: i + 1, payload };
+    }
+    scale *= 128;
+  }
+  throw new CorruptionError(`remote read frame of more than ${MAX_READ_FRAME} bytes`, {
+    file: source,
+    offset,
+  });
+}
+
+/** Decodes one frame; chunk data are views of it. */
+export function decodeChunkedResponse(frame: Uint8Array): RemoteSeries[] {
+  const r = new ProtoReader(frame);
+  const series: RemoteSeries[] = [];
+  while (r.next()) {
+    if (r.field !== 1) {
+      r.skip();
+      continue;
+    }
+    const pairs: [string, string][] = [];
+    const chunks: RemoteChunk[] = [];
+    const outer = r.enter();
+    while (r.next()) {
+      if (r.field === 1) pairs.push(readLabel(r));
+      else if (r.field === 2) chunks.push(readChunk(r));
+      else r.skip();
+    }
+    r.leave(outer);
+    series.push({ labels: labelsFromPairs(pairs), chunks });
+  }
+  return series;
+}
+
+function readChunk(r: ProtoReader): RemoteChunk {
+  let minTime = 0;
+  let maxTime = 0;
+  let encoding = 0;
+  let data: Uint8Array = new Uint8Array(0);
+  const outer = r.enter();
+  while (r.next()) {
+    switch (r.field) {
+      case 1:
+        minTime = r.int64();
+        break;
+      case 2:
+        maxTime = r.int64();
+        break;
+      case 3:
+        encoding = r.int32();
+        break;
+      case 4:
+        data = r.view();
+        break;
+      default:
+        r.skip();
+    }
+  }
+  r.leave(outer);
+  return { minTime, maxTime, encoding, data };
+}
+
+/** Decodes a sampled answer (already decompressed) to one query; floats only, bit for bit. */
+export function decodeSamplesResponse(bytes: Uint8Array): RemoteSamples[] {
+  const r = new ProtoReader(bytes);
+  const series: RemoteSamples[] = [];
+  let results = 0;
+  while (r.next()) {
+    if (r.field !== 1) {
+      r.skip();
+      continue;
+    }
+    results++;
+    const outer = r.enter();
+    while (r.next()) {
+      if (r.field === 1) series.push(readTimeSeries(r));
+      else r.skip();
+    }
+    r.leave(outer);
+  }
+  if (results !== 1) throw new CorruptionError(`unexpected result size ${results}`);
+  return series;
+}
+
+function readTimeSeries(r: ProtoReader): RemoteSamples {
+  const pairs: [string, string][] = [];
+  const batch = new SampleBatch();
+  const outer = r.enter();
+  while (r.next()) {
+    if (r.field === 1) pairs.push(readLabel(r));
+    else if (r.field === 2) readSample(r, batch);
+    else r.skip();
+  }
+  r.leave(outer);
+  return { labels: labelsFromPairs(pairs), batch };
+}
+
+function readSample(r: ProtoReader, batch: SampleBatch): void {
+  batch.reserve(1);
+  const bits = bitsOf(batch.v);
+  const at = batch.length++;
+  bits[2 * at] = 0;
+  bits[2 * at + 1] = 0;
+  batch.t[at] = 0;
+  const outer = r.enter();
+  while (r.next()) {
+    if (r.field === 1) r.doubleInto(bits, at);
+    else if (r.field === 2) batch.t[at] = r.int64();
+    else r.skip();
+  }
+  r.leave(outer);
+}
