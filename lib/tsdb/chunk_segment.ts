@@ -147,6 +147,11 @@ export class ChunkSegmentReader {
     return this.#names.length;
   }
 
+  /** File name of a segment; the usual one when there is no such segment. */
+  nameOf(index: number): string {
+    return this.#names[index] ?? segmentName(index);
+  }
+
   #segment(index: number, ref: number): ReadFile {
     if (index >= this.#names.length) {
       throw new CorruptionError(

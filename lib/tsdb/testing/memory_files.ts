@@ -1,0 +1,97 @@
+/** Files in memory, for tests that damage them. */
+import { compareUtf8, MnemeError } from "../../base/mod.ts";
+import type { FileEntry, Files, FileStat, ReadFile, WriteFile } from "../files.ts";
+
+/** A file system without directories of its own: a directory is what paths say it is. */
+export class MemoryFiles implements Files {
+  readonly content = new Map<string, Uint8Array>();
+  /** Paths in the order in which their content was made durable. */
+  readonly synced: string[] = [];
+  readonly #directories = new Set<string>();
+
+  open(path: string): ReadFile {
+    const bytes = this.content.get(path);
+    if (bytes === undefined) throw missing("open", path);
+    return {
+      path,
+      size: bytes.length,
+      readAt(target, offset) {
+        const part = bytes.subarray(offset, offset + target.length);
+        target.set(part);
+        return part.length;
+      },
+      close() {},
+    };
+  }
+  create(path: string): WriteFile {
+    this.content.set(path, new Uint8Array(0));
+    return this.append(path);
+  }
+  append(path: string): WriteFile {
+    const files = this.content;
+    const synced = this.synced;
+    if (!files.has(path)) files.set(path, new Uint8Array(0));
+    return {
+      path,
+      get size() {
+        return files.get(path)!.length;
+      },
+      append(bytes) {
+        const before = files.get(path)!;
+        const next = new Uint8Array(before.length + bytes.length);
+        next.set(before);
+        next.set(bytes, before.length);
+        files.set(path, next);
+      },
+      sync() {
+        synced.push(path);
+      },
+      close() {},
+    };
+  }
+  rename(from: string, to: string): void {
+    let found = this.#directories.delete(from);
+    if (found) this.#directories.add(to);
+    for (const [path, bytes] of [...this.content]) {
+      if (path !== from && !path.startsWith(from + "/")) continue;
+      found = true;
+      this.content.delete(path);
+      this.content.set(to + path.slice(from.length), bytes);
+    }
+    if (!found) throw missing("rename", from);
+  }
+  mkdir(path: string): void {
+    this.#directories.add(path);
+  }
+  remove(path: string): void {
+    this.#directories.delete(path);
+    for (const name of [...this.content.keys()]) {
+      if (name === path || name.startsWith(path + "/")) this.content.delete(name);
+    }
+  }
+  list(path: string): FileEntry[] {
+    const entries = new Map<string, boolean>();
+    for (const name of [...this.content.keys(), ...this.#directories]) {
+      if (!name.startsWith(path + "/")) continue;
+      const [first, ...rest] = name.slice(path.length + 1).split("/");
+      entries.set(first!, rest.length > 0 || this.#directories.has(name));
+    }
+    if (entries.size === 0 && !this.#directories.has(path)) throw missing("list", path);
+    return [...entries].map(([name, isDirectory]) => ({ name, isDirectory }))
+      .sort((a, b) => compareUtf8(a.name, b.name));
+  }
+  stat(path: string): FileStat | undefined {
+    const bytes = this.content.get(path);
+    if (bytes !== undefined) return { isDirectory: false, size: bytes.length, modified: 0 };
+    const inside = this.#directories.has(path) ||
+      [...this.content.keys()].some((name) => name.startsWith(path + "/"));
+    return inside ? { isDirectory: true, size: 0, modified: 0 } : undefined;
+  }
+  syncDirectory(path: string): void {
+    this.synced.push(path);
+  }
+}
+
+function missing(verb: string, path: string): MnemeError {
+  return new MnemeError("not_found", `Cannot ${verb} ${path}: no such file or directory`);
+}
