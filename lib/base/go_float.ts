@@ -57,3 +57,27 @@ function padExponent(text: string): string {
   const sign = text[e + 1]!;
   return `${text.slice(0, e)}e${sign}${exponent.length < 2 ? "0" : ""}${exponent}`;
 }
+
+const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+const HEXADECIMAL = /^([+-]?)0x([0-9a-f]*)\.?([0-9a-f]*)p([+-]?\d+)$/i;
+const SPECIAL = /^([+-]?)(?:inf(?:inity)?|(nan))$/i;
+
+/** Reads a number as Go's strconv.ParseFloat does; undefined when it would refuse. */
+export function parseGoFloat(text: string): number | undefined {
+  if (DECIMAL.test(text)) {
+    const x = Number(text);
+    return x - x === 0 ? x : undefined;
+  }
+  const special = SPECIAL.exec(text);
+  if (special !== null) {
+    if (special[2] !== undefined) return special[1] === "" ? NaN : undefined;
+    return special[1] === "-" ? -Infinity : Infinity;
+  }
+  const hex = HEXADECIMAL.exec(text);
+  if (hex === null || hex[2]! + hex[3]! === "") return undefined;
+  let x = 0;
+  for (const digit of hex[2]! + hex[3]!) x = x * 16 + parseInt(digit, 16);
+  x *= 2 ** (Number(hex[4]) - 4 * hex[3]!.length);
+  if (x === Infinity) return undefined;
+  return hex[1] === "-" ? -x : x;
+}

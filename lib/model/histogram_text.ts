@@ -1,5 +1,5 @@
 /** Histograms as text: the form count_values prints, JSON answers, and the form of test scripts. */
-import { formatFloatGeneral, formatFloatJson, MnemeError } from "../base/mod.ts";
+import { formatFloatGeneral, formatFloatJson, MnemeError, parseGoFloat } from "../base/mod.ts";
 import { type CounterResetHint, CUSTOM_BUCKETS_SCHEMA, type FloatHistogram } from "./histogram.ts";
 import { BucketCursor } from "./histogram_buckets.ts";
 import { bucketBound } from "./histogram_bounds.ts";
@@ -80,7 +80,7 @@ export function parseHistogram(text: string): FloatHistogram {
     const value = fields.get(name);
     fields.delete(name);
     if (value === undefined) return 0;
-    const x = parseNumber(value);
+    const x = parseGoFloat(value);
     if (x === undefined) throw fault(`"${name}" must be a number, got "${value}"`);
     return x;
   };
@@ -91,7 +91,7 @@ export function parseHistogram(text: string): FloatHistogram {
     const items = value.startsWith("[") ? value.slice(1, -1).split(/[\s,]+/) : [];
     if (!value.startsWith("[")) throw fault(`"${name}" must be a list, got "${value}"`);
     return Float64Array.from(items.filter((x) => x !== ""), (item) => {
-      const x = parseNumber(item);
+      const x = parseGoFloat(item);
       if (x === undefined) throw fault(`"${name}" holds "${item}", which is not a number`);
       return x;
     });
@@ -124,19 +124,4 @@ export function parseHistogram(text: string): FloatHistogram {
     throw fault(`schema ${h.schema} does not exist`);
   }
   return h;
-}
-
-/** A number as test scripts write it: Go's floats, `Inf`, `NaN` in any case. */
-export function parseNumber(text: string): number | undefined {
-  const special = /^([+-]?)(inf|nan)$/i.exec(text);
-  if (special !== null) {
-    if (special[2]!.toLowerCase() === "nan") return NaN;
-    return special[1] === "-" ? -Infinity : Infinity;
-  }
-  if (/^[+-]?0x[0-9a-f]+$/i.test(text)) {
-    const x = Number(text.replace(/^[+-]/, ""));
-    return text.startsWith("-") ? -x : x;
-  }
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return undefined;
-  return Number(text);
 }
