@@ -4,6 +4,7 @@
  * The endpoint set (who is there, what they offer, how they are), the storage adapter that puts
  * the proxy and deduplication behind the engine's port, and the choice of resolution.
  */
+export * from "./block_storage.ts";
 export * from "./endpoint_set.ts";
 export * from "./querier.ts";
 export * from "./resolution.ts";
