@@ -10,3 +10,4 @@ export * from "./bucket_filesystem.ts";
 export * from "./bucket_memory.ts";
 export * from "./bucket_prefixed.ts";
 export { checkObjectName } from "./object_name.ts";
+export { openBucket, type OpenBucketOptions } from "./open.ts";

@@ -1,0 +1,107 @@
+/**
+ * From a configuration document to a bucket.
+ *
+ * ```yaml
+ * type: FILESYSTEM      # upper or lower case
+ * config: {directory: /data}
+ * prefix: ""            # optional
+ * ```
+ */
+import { errorMessage, MnemeError } from "../base/mod.ts";
+import { parseYaml, readNode, schema, type YamlNode } from "../config/mod.ts";
+import type { Bucket } from "./bucket.ts";
+import { FilesystemBucket } from "./bucket_filesystem.ts";
+import { prefixBucket } from "./bucket_prefixed.ts";
+
+/** Makes the bucket of one provider out of its `config` part. */
+type OpenProvider = (config: YamlNode | undefined) => Promise<Bucket>;
+
+const filesystemConfig = schema.object({ directory: schema.string("") }, { lenient: true });
+
+const PROVIDERS: ReadonlyMap<string, OpenProvider> = new Map<string, OpenProvider>([
+  ["FILESYSTEM", async (config) => {
+    const { directory } = readNode(filesystemConfig, config);
+    if (directory === "") {
+      throw new MnemeError("bad_data", "missing directory for filesystem bucket");
+    }
+    return new FilesystemBucket(directory);
+  }],
+]);
+
+/** Providers that exist elsewhere and are not built here yet. */
+const PLANNED: ReadonlySet<string> = new Set([
+  "S3",
+  "GCS",
+  "AZURE",
+  "SWIFT",
+  "COS",
+  "ALIYUNOSS",
+  "BOS",
+  "OBS",
+  "OCI",
+]);
+
+/** Where a configuration came from and what else it may hold. */
+export interface OpenBucketOptions {
+  /** File or flag, for error messages. */
+  readonly source?: string;
+  /** Further top-level keys that the caller reads itself. */
+  readonly otherKeys?: readonly string[];
+}
+
+/**
+ * Opens the bucket that a document describes; `$(NAME)` must have been expanded before.
+ *
+ * Only the first YAML document counts.
+ * Throws: bad_data with one line: `parsing config YAML file: …`, `bucket with type X is not
+ * supported` or `create X client: …`.
+ */
+export async function openBucket(text: string, options: OpenBucketOptions = {}): Promise<Bucket> {
+  const document = readDocument(text, options);
+  const { type } = document;
+  const provider = type.toUpperCase();
+  const open = PROVIDERS.get(provider);
+  if (open === undefined) {
+    if (!PLANNED.has(provider)) {
+      throw new MnemeError("bad_data", `bucket with type ${type} is not supported`);
+    }
+    const known = [...PROVIDERS.keys()].join(", ");
+    throw new MnemeError(
+      "bad_data",
+      `create ${provider} client: provider ${provider} is not supported yet, use ${known}`,
+    );
+  }
+  let bucket: Bucket;
+  try {
+    bucket = await open(document.config);
+  } catch (error) {
+    throw new MnemeError("bad_data", `create ${provider} client: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+  return prefixBucket(bucket, document.prefix);
+}
+
+function readDocument(
+  text: string,
+  options: OpenBucketOptions,
+): { type: string; config: YamlNode | undefined; prefix: string } {
+  const others = Object.fromEntries(
+    (options.otherKeys ?? []).map((key) => [key, schema.optional(schema.node)]),
+  );
+  const document = schema.object({
+    type: schema.string(""),
+    config: schema.node,
+    prefix: schema.string(""),
+    ...others,
+  });
+  const name = options.source;
+  try {
+    const tree = parseYaml(text, name === undefined ? {} : { name });
+    return readNode(document, tree, name);
+  } catch (error) {
+    throw new MnemeError("bad_data", `parsing config YAML file: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+}
