@@ -69,6 +69,9 @@ const QUEUE_BYTES = 1024 * 1024;
 const QUEUE_MESSAGES = 256;
 const RETRY_BASE_MS = 50;
 
+// Its lines would go to the console beside ours; every failure reaches the caller as an error.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+
 const serialize = (message: Uint8Array): Buffer =>
   Buffer.from(message.buffer, message.byteOffset, message.byteLength);
 const deserialize = (buffer: Buffer): Uint8Array => buffer;
@@ -318,7 +321,9 @@ function toError(status: unknown, signal: AbortSignal | undefined): unknown {
   if (typeof code !== "number") {
     return new RpcError(STATUS_UNAVAILABLE, errorMessage(status), { cause: status });
   }
-  const text = typeof details === "string" && details !== "" ? details : errorMessage(status);
+  const text = (typeof details === "string" && details !== "" ? details : errorMessage(status))
+    .replace(/^No connection established\. Last error: (Error: )?/, "connection error: ")
+    .replace(/\.? ?Resolution note: ?$/, "");
   const broken = code === STATUS_CANCELLED ||
     (code === STATUS_INTERNAL && text.includes("RST_STREAM"));
   if (code === STATUS_DEADLINE_EXCEEDED) {

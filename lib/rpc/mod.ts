@@ -11,6 +11,8 @@ export {
   type RpcClient,
   type RpcClientOptions,
 } from "./client.ts";
+export { Health, HEALTH_SERVICE, healthService } from "./health.ts";
+export { type FileDescriptor, reflectionServices } from "./reflection.ts";
 export { type RpcServer, type RpcServerOptions, serveRpc, type ServerTls } from "./server.ts";
 export * from "./service.ts";
 export * from "./status.ts";

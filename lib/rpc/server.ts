@@ -227,13 +227,37 @@ class Calls {
   }
 }
 
+/** Requests one by one; iterating the stream itself would destroy its sending half at the end. */
 async function* readAll(
   call: grpc.ServerDuplexStream<Uint8Array, Uint8Array>,
   received: () => void,
 ): AsyncIterable<Uint8Array> {
-  for await (const message of call) {
-    received();
-    yield message as Uint8Array;
+  const queue: Uint8Array[] = [];
+  let ended = false;
+  let wake: (() => void) | undefined;
+  const notify = () => {
+    const w = wake;
+    wake = undefined;
+    w?.();
+  };
+  const end = () => {
+    ended = true;
+    notify();
+  };
+  call.on("data", (message: Uint8Array) => {
+    queue.push(message);
+    call.pause();
+    notify();
+  });
+  for (const event of ["end", "cancelled", "close"]) call.on(event, end);
+  for (;;) {
+    const message = queue.shift();
+    if (message !== undefined) {
+      received();
+      yield message;
+      call.resume();
+    } else if (ended) return;
+    else await new Promise<void>((resolve) => wake = resolve);
   }
 }
 

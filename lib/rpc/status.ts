@@ -1,5 +1,5 @@
 /** gRPC status codes, and how error kinds become codes and codes become errors. */
-import { errorKind, type ErrorKind, errorMessage, MnemeError } from "../base/mod.ts";
+import { type ErrorKind, errorKind, errorMessage, MnemeError } from "../base/mod.ts";
 
 export const STATUS_OK = 0;
 export const STATUS_CANCELLED = 1;

@@ -5,6 +5,7 @@
  * mergeSeries() joins sorted frames of many. No implementation of a Store with data lives here.
  */
 export * from "./client.ts";
+export * from "./descriptors.ts";
 export * from "./series_merge.ts";
 export * from "./server.ts";
 export * from "./shard.ts";
