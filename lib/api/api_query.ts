@@ -87,6 +87,8 @@ export function addQueryRoutes(app: Hono, parts: QueryApiParts): void {
   };
   route("/query", both, (c) => api.instant(c));
   route("/query_range", both, (c) => api.range(c));
+  route("/query_explain", both, (c) => api.explain(c, false));
+  route("/query_range_explain", both, (c) => api.explain(c, true));
   route("/series", both, (c) => api.series(c));
   route("/labels", both, (c) => api.labels(c));
   route("/label/:name/values", ["GET"], (c) => api.values(c));
@@ -117,6 +119,7 @@ class QueryApi {
         storage: querier.storage(options),
         signal,
         timeout,
+        analyze: this.#analyzes(params),
       });
       return this.#answer(result, params);
     });
@@ -142,6 +145,7 @@ class QueryApi {
         storage: querier.storage(options),
         signal,
         timeout,
+        analyze: this.#analyzes(params),
       });
       return this.#answer(result, params);
     });
@@ -257,6 +261,41 @@ class QueryApi {
     return dynamicLookback(settings.lookbackDelta, settings.dynamicLookback ? maxResolution : 0);
   }
 
+  /** Both engine names mean this engine; operator times are told where Thanos tells them. */
+  #engineName(params: Params): string {
+    return params.get("engine") || this.#parts.settings.defaultEngine;
+  }
+
+  #analyzes(params: Params): boolean {
+    return boolish(params.get("analyze")) && this.#engineName(params) === "thanos";
+  }
+
+  async explain(c: Context, ranged: boolean): Promise<Response> {
+    const { settings, engine, now } = this.#parts;
+    const params = await readParams(c.req.raw);
+    const query = params.get("query");
+    if (ranged) {
+      const { start, end, step } = rangeParams(params, settings.defaultStep);
+      this.#checkExplain(params);
+      const lookback = this.#lookback(params, this.#resolution(params, step / 5));
+      return success(engine.explainRange(query, start, end, step, lookback), []);
+    }
+    const time = timeParam(params, "time", now());
+    this.#checkExplain(params);
+    const lookback = this.#lookback(
+      params,
+      this.#resolution(params, settings.instantDefaultResolution),
+    );
+    return success(engine.explainInstant(query, time, lookback), []);
+  }
+
+  #checkExplain(params: Params): void {
+    this.#checkEngine(params);
+    if (this.#engineName(params) !== "thanos") {
+      throw new MnemeError("bad_data", "engine type must be 'thanos'");
+    }
+  }
+
   #checkEngine(params: Params): void {
     const engine = params.get("engine");
     if (engine !== "" && !ENGINES.has(engine)) {
@@ -294,21 +333,19 @@ class QueryApi {
   }
 
   #answer(result: QueryResult, params: Params): Response {
-    const engine = [
-      ...result.annotations.texts("warning"),
-      ...result.annotations.texts("info"),
-    ];
-    const partial = engine.some((text) => !/^PromQL (warning|info): /.test(text));
-    const warnings = [...engine];
-    if (
-      boolish(params.get("analyze")) &&
-      (params.get("engine") || this.#parts.settings.defaultEngine) === "prometheus"
-    ) {
-      warnings.push("Query not analyzable; change engine to 'thanos'.");
+    const { entries, warnings: all } = result.annotations;
+    // Storage messages have no prefix; the engine's own are told without their place, in one list.
+    const storage = all.filter((text) => !text.startsWith("PromQL "));
+    const own = entries.map((a) => `PromQL ${a.kind}: ${a.text}`);
+    const warnings = [...new Set([...storage, ...own])];
+    let analysis = "{}";
+    if (boolish(params.get("analyze"))) {
+      if (result.analysis !== undefined) analysis = JSON.stringify(result.analysis);
+      else warnings.push("Query not analyzable; change engine to 'thanos'.");
     }
     const pieces = encodeResult(result.value, {
-      ...(params.get("stats") === "" ? {} : { stats: JSON.stringify(result.stats) }),
-      analysis: "{}",
+      ...(params.get("stats") === "" ? {} : { stats: statsJson(result) }),
+      analysis,
       warnings,
     });
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -318,7 +355,7 @@ class QueryApi {
         else controller.enqueue(value);
       },
     }, { highWaterMark: 2 });
-    return new Response(body, { headers: jsonHeaders(partial) });
+    return new Response(body, { headers: jsonHeaders(storage.length > 0) });
   }
 
   #metadata(params: Params): MetadataRequest {
@@ -330,6 +367,21 @@ class QueryApi {
     const matcherSets: Matcher[][] = params.all("match[]").map((text) => [...parseSelector(text)]);
     return { matcherSets, start, end, limit: limitParam(params) };
   }
+}
+
+/** `stats` in Prometheus' keys. */
+function statsJson({ stats }: QueryResult): string {
+  return JSON.stringify({
+    timings: {
+      evalTotalTime: stats.evaluationTime,
+      resultSortTime: 0,
+      queryPreparationTime: stats.preparationTime,
+      innerEvalTime: stats.evaluationTime,
+      execQueueTime: 0,
+      execTotalTime: stats.totalTime,
+    },
+    samples: { totalQueryableSamples: stats.totalSamples, peakSamples: stats.peakSamples },
+  });
 }
 
 function boolish(text: string): boolean {
