@@ -8,7 +8,16 @@ import {
   XOR_SLACK,
 } from "../chunks/mod.ts";
 import { compareLabels, type Labels, labelsHashInput, withLabel } from "../model/mod.ts";
-import { type BlockMeta, BlockWriter, type Files, makeThanosMeta } from "../tsdb/mod.ts";
+import {
+  type BlockMeta,
+  BlockWriter,
+  CREATION_SUFFIX,
+  type Files,
+  makeThanosMeta,
+  NO_TOMBSTONES,
+  TOMBSTONES_FILE,
+  writeTombstones,
+} from "../tsdb/mod.ts";
 import { type BlockSpec, isContinuous, type SeriesSpec, TARGET_LABEL } from "./plan.ts";
 import { openSource, scrapeCount, type SeriesSeed } from "./samples.ts";
 import { gridCount } from "./samples_continuous.ts";
@@ -46,6 +55,9 @@ export function generateBlock(block: BlockSpec, target: BlockTarget): BlockMeta 
   const writer = new BlockWriter(target);
   try {
     writeSeries(block, series, writer, target.onSamples);
+    // Beside the files that Thanos knows, as a local block has one; uploads leave it out.
+    const { files, directory, ulid } = target;
+    writeNoTombstones(files, `${directory}/${ulid}${CREATION_SUFFIX}/${TOMBSTONES_FILE}`);
     const meta = writer.finish({
       ...ownRange(block),
       thanos: makeThanosMeta({
@@ -59,6 +71,16 @@ export function generateBlock(block: BlockSpec, target: BlockTarget): BlockMeta 
   } catch (error) {
     writer.abort();
     throw error;
+  }
+}
+
+function writeNoTombstones(files: Files, path: string): void {
+  const file = files.create(path);
+  try {
+    file.append(writeTombstones(NO_TOMBSTONES));
+    file.sync();
+  } finally {
+    file.close();
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type YamlNode,
 } from "../config/mod.ts";
 import { isLegacyLabelName, type Labels, labelsFromPairs } from "../model/mod.ts";
+import { parsePlainYaml } from "./plain_yaml.ts";
 import { type BlockSpec, isContinuous, SERIES_TYPES, type SeriesSpec } from "./plan.ts";
 
 /** Scrapes closer than this are a slip in the plan. */
@@ -181,7 +182,8 @@ export async function* readPlanStream(
   name: string,
 ): AsyncGenerator<BlockSpec> {
   for await (const { text, firstLine } of splitYamlStream(chunks, MAX_LENGTH)) {
-    const tree = parseYaml(text, { name, firstLine, maxLength: MAX_LENGTH, maxNodes: MAX_NODES });
+    const tree = parsePlainYaml(text, firstLine) ??
+      parseYaml(text, { name, firstLine, maxLength: MAX_LENGTH, maxNodes: MAX_NODES });
     if (tree === undefined) continue;
     yield readBlock(tree, name);
   }
