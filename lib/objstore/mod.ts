@@ -8,6 +8,7 @@ export { readAll, streamOf } from "./body.ts";
 export * from "./bucket.ts";
 export * from "./bucket_filesystem.ts";
 export * from "./bucket_memory.ts";
+export * from "./bucket_metered.ts";
 export * from "./bucket_prefixed.ts";
 export { checkObjectName } from "./object_name.ts";
 export { openBucket, type OpenBucketOptions } from "./open.ts";
