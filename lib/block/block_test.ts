@@ -12,6 +12,7 @@ import {
   SystemFiles,
   UNSET_UPLOAD_TIME,
 } from "../tsdb/mod.ts";
+import { Metrics, silentLogger } from "../telemetry/mod.ts";
 import {
   type BlockState,
   consistencyDelayFilter,
@@ -20,6 +21,7 @@ import {
   DeletionMarkFilter,
   downloadBlock,
   DuplicateFilter,
+  fetcherMetrics,
   type FetcherObserver,
   labelShardFilter,
   listBlocks,
@@ -654,4 +656,32 @@ Deno.test("deleteBlock() removes meta.json first and the mark last, from any int
     () => deleteBlock(bucket, ".."),
     (e: unknown) => errorKind(e) === "bad_data",
   );
+});
+
+Deno.test("fetcherMetrics() shows every state and counts failed syncs", async () => {
+  const metrics = new Metrics();
+  const observer = fetcherMetrics({ metrics, logger: silentLogger });
+  const inner = new MemoryBucket();
+  for (const n of [1, 2]) await put(inner, meta({ n }));
+  await inner.upload(`${id(3)}/index`, new Uint8Array(1));
+  const bucket = new FaultyBucket(inner);
+  const fetcher = new MetaFetcher({ bucket, filters: [new DuplicateFilter()], observer });
+  await fetcher.fetch();
+  bucket.setRules([{ fault: { type: "error", kind: "unavailable" }, operations: ["iter"] }]);
+  await assert.rejects(() => fetcher.fetch());
+  bucket.setRules([]);
+  await fetcher.fetch();
+  const text = await metrics.expose();
+  for (
+    const line of [
+      'thanos_blocks_meta_synced{state="loaded"} 2',
+      'thanos_blocks_meta_synced{state="no-meta-json"} 1',
+      'thanos_blocks_meta_synced{state="too-fresh"} 0',
+      "thanos_blocks_meta_syncs_total 3",
+      "thanos_blocks_meta_sync_failures_total 1",
+      "thanos_blocks_meta_sync_duration_seconds_count 3",
+      "thanos_blocks_meta_base_cache_busts_total 0",
+      'thanos_blocks_meta_modified{modified="replica-label-removed"} 0',
+    ]
+  ) assert.ok(text.includes(`${line}\n`), line);
 });

@@ -9,4 +9,5 @@ export * from "./filters.ts";
 export * from "./listing.ts";
 export * from "./markers.ts";
 export * from "./meta_cache.ts";
+export * from "./metrics.ts";
 export * from "./transfer.ts";
