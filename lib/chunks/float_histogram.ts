@@ -11,7 +11,7 @@
  *
  * Source: docs/formats/chunks.md, section 5.3.
  */
-import { CorruptionError } from "../base/mod.ts";
+import { CorruptionError, MnemeError } from "../base/mod.ts";
 import { type FloatHistogram, isStaleAt, type SampleBatch } from "../model/mod.ts";
 import { BitWriter } from "./bit_writer.ts";
 import { floatHistogram, sampleResetHint, truncateBatch } from "./histogram.ts";
@@ -215,7 +215,10 @@ export class FloatHistogramChunkWriter {
   /** The chunk's bytes. */
   finish(): Uint8Array<ArrayBuffer> {
     if (this.#index !== this.#expected) {
-      throw new RangeError(`${this.#index} samples written, ${this.#expected} announced`);
+      throw new MnemeError(
+        "internal",
+        `${this.#index} samples written, ${this.#expected} announced`,
+      );
     }
     return this.#w.finish();
   }

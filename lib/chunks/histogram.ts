@@ -12,7 +12,7 @@
  *
  * Source: docs/formats/chunks.md, section 5.2.
  */
-import { CorruptionError } from "../base/mod.ts";
+import { CorruptionError, MnemeError } from "../base/mod.ts";
 import {
   type CounterResetHint,
   type FloatHistogram,
@@ -306,7 +306,10 @@ export class HistogramChunkWriter {
   /** The chunk's bytes. */
   finish(): Uint8Array<ArrayBuffer> {
     if (this.#index !== this.#expected) {
-      throw new RangeError(`${this.#index} samples written, ${this.#expected} announced`);
+      throw new MnemeError(
+        "internal",
+        `${this.#index} samples written, ${this.#expected} announced`,
+      );
     }
     return this.#w.finish();
   }

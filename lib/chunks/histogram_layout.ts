@@ -9,7 +9,7 @@
  *
  * Source: docs/formats/chunks.md, section 5.
  */
-import { CorruptionError } from "../base/mod.ts";
+import { CorruptionError, MnemeError } from "../base/mod.ts";
 import {
   type CounterResetHint,
   CUSTOM_BUCKETS_SCHEMA,
@@ -141,7 +141,7 @@ export function writeHistogramHeader(
   layout: HistogramLayout,
 ): void {
   if (count > 65535) {
-    throw new RangeError(`${count} samples do not fit a chunk of at most 65535`);
+    throw new MnemeError("internal", `${count} samples do not fit a chunk of at most 65535`);
   }
   w.bits(count, 16);
   w.bits(RESET_FLAGS.indexOf(resetHeader) << 6, 8);

@@ -17,7 +17,7 @@
  *
  * Source: docs/formats/chunks.md, section 3.
  */
-import { CorruptionError } from "../base/mod.ts";
+import { CorruptionError, MnemeError } from "../base/mod.ts";
 import type { SampleBatch } from "../model/mod.ts";
 
 /** Bytes an encoder's output buffer must have free for each sample, header included. */
@@ -246,10 +246,10 @@ export function encodeXor(
 ): number {
   const count = to - from;
   if (count < 0 || count > 65535) {
-    throw new RangeError(`${count} samples do not fit an XOR chunk of at most 65535`);
+    throw new MnemeError("internal", `${count} samples do not fit an XOR chunk of at most 65535`);
   }
   if (out.length - at < count * XOR_BYTES_PER_SAMPLE + XOR_SLACK) {
-    throw new RangeError(`output buffer too small for ${count} samples`);
+    throw new MnemeError("internal", `output buffer too small for ${count} samples`);
   }
   out[at] = count >>> 8;
   out[at + 1] = count;
