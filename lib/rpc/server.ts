@@ -183,6 +183,8 @@ class Calls {
         code = statusOf(e).code;
       }
       this.#killed.removeEventListener("abort", kill);
+      // Whatever the handler left running ends with its call.
+      cancel();
       const peer = call.getPeer();
       const seconds = (performance.now() - began) / 1000;
       observer.ended?.({ service, method: name, kind: method.kind, code, seconds, peer, error });

@@ -6,6 +6,7 @@
  */
 export * from "./client.ts";
 export * from "./descriptors.ts";
+export * from "./proxy.ts";
 export * from "./series_merge.ts";
 export * from "./server.ts";
 export * from "./shard.ts";
