@@ -50,8 +50,13 @@ export class MemoryFiles implements Files {
     };
   }
   rename(from: string, to: string): void {
-    let found = this.#directories.delete(from);
-    if (found) this.#directories.add(to);
+    let found = false;
+    for (const path of [...this.#directories]) {
+      if (path !== from && !path.startsWith(from + "/")) continue;
+      found = true;
+      this.#directories.delete(path);
+      this.#directories.add(to + path.slice(from.length));
+    }
     for (const [path, bytes] of [...this.content]) {
       if (path !== from && !path.startsWith(from + "/")) continue;
       found = true;
@@ -64,9 +69,10 @@ export class MemoryFiles implements Files {
     this.#directories.add(path);
   }
   remove(path: string): void {
-    this.#directories.delete(path);
-    for (const name of [...this.content.keys()]) {
-      if (name === path || name.startsWith(path + "/")) this.content.delete(name);
+    for (const names of [this.#directories, this.content]) {
+      for (const name of [...names.keys()]) {
+        if (name === path || name.startsWith(path + "/")) names.delete(name);
+      }
     }
   }
   list(path: string): FileEntry[] {
