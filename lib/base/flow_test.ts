@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  Breather,
   FakeClock,
   Gate,
   LoserTree,
@@ -96,4 +97,19 @@ Deno.test("snappy round trip, and a bomb is refused by its announced size", () =
   assert.deepEqual(snappyDecompress(packed, 10_000), data);
   assert.throws(() => snappyDecompress(packed, 9_999), /at most 9999/);
   assert.throws(() => snappyDecompress(packed.slice(0, 5), 10_000), /snappy/);
+});
+
+Deno.test("Breather lets other events run between slices", async () => {
+  const breather = new Breather(0);
+  assert.equal(breather.due, true);
+  let turns = 0;
+  let ran = false;
+  setTimeout(() => ran = true, 0);
+  // Without a turn of the event loop the timer would never run.
+  while (!ran && turns < 1_000_000) {
+    await breather.pause();
+    turns++;
+  }
+  assert.equal(ran, true);
+  assert.equal(new Breather(1e9).due, false);
 });

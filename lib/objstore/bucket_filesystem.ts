@@ -11,7 +11,7 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { compareUtf8, errorMessage, MnemeError, throwIfAborted } from "../base/mod.ts";
+import { Breather, compareUtf8, errorMessage, MnemeError, throwIfAborted } from "../base/mod.ts";
 import { bodyPieces } from "./body.ts";
 import type {
   Bucket,
@@ -46,7 +46,11 @@ export class FilesystemBucket implements Bucket {
     const prefix = dirPrefix(dir);
     const folder = this.#resolve(prefix.slice(0, -1));
     if (folder === undefined) return;
-    yield* this.#list(folder, prefix, options);
+    const breather = new Breather();
+    for (const entry of this.#list(folder, prefix, options)) {
+      yield entry;
+      if (breather.due) await breather.pause();
+    }
   }
 
   *#list(folder: string, prefix: string, options: IterOptions): Iterable<BucketEntry> {
