@@ -25,6 +25,7 @@ import {
 } from "../query/mod.ts";
 import type { ShardInfo } from "../storeapi/mod.ts";
 import { encodeResult, envelopeJson } from "./encode_result.ts";
+import { route } from "./route.ts";
 import {
   boolParam,
   durationParam,
@@ -76,23 +77,14 @@ const ENGINES = new Set(["prometheus", "thanos"]);
 export function addQueryRoutes(app: Hono, parts: QueryApiParts): void {
   const api = new QueryApi(parts);
   const both = ["GET", "POST"];
-  const route = (path: string, methods: string[], run: (c: Context) => Promise<Response>) => {
-    const full = `/api/v1${path}`;
-    app.on(methods, full, run);
-    app.all(full, (c) =>
-      c.body("Method Not Allowed\n", 405, {
-        "content-type": "text/plain; charset=utf-8",
-        allow: [...methods, "OPTIONS"].join(", "),
-      }));
-  };
-  route("/query", both, (c) => api.instant(c));
-  route("/query_range", both, (c) => api.range(c));
-  route("/query_explain", both, (c) => api.explain(c, false));
-  route("/query_range_explain", both, (c) => api.explain(c, true));
-  route("/series", both, (c) => api.series(c));
-  route("/labels", both, (c) => api.labels(c));
-  route("/label/:name/values", ["GET"], (c) => api.values(c));
-  route("/stores", ["GET"], (c) => api.stores(c));
+  route(app, "/query", both, (c) => api.instant(c));
+  route(app, "/query_range", both, (c) => api.range(c));
+  route(app, "/query_explain", both, (c) => api.explain(c, false));
+  route(app, "/query_range_explain", both, (c) => api.explain(c, true));
+  route(app, "/series", both, (c) => api.series(c));
+  route(app, "/labels", both, (c) => api.labels(c));
+  route(app, "/label/:name/values", ["GET"], (c) => api.values(c));
+  route(app, "/stores", ["GET"], (c) => api.stores(c));
 }
 
 class QueryApi {
