@@ -1,0 +1,16 @@
+/**
+ * api: HTTP applications. Layer 8.
+ *
+ * `createApp` is the base of every server (ids, metrics, gzip, CORS, errors, probes); each `api_*`
+ * file adds one group of routes. No state of its own.
+ */
+export * from "./api_query.ts";
+export * from "./api_status.ts";
+export * from "./app.ts";
+export * from "./compress.ts";
+export * from "./encode_result.ts";
+export * from "./envelope.ts";
+export * from "./http_metrics.ts";
+export * from "./params.ts";
+export * from "./probe.ts";
+export * from "./route.ts";

@@ -1,0 +1,11 @@
+/**
+ * runtime: the process. Layer 8; the one library module that may use Deno's own API freely.
+ *
+ * Actors and their group, operating system signals, the HTTP server, child processes, metrics of
+ * the process. Main types: Actor, HttpServer, ProcessSignals, ChildProcess.
+ */
+export * from "./child_process.ts";
+export * from "./http_server.ts";
+export * from "./process_metrics.ts";
+export * from "./run_group.ts";
+export * from "./signals.ts";
