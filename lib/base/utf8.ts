@@ -42,9 +42,19 @@ export function utf8Length(text: string): number {
 
 /** Decodes bytes [start, end); invalid sequences become U+FFFD. */
 export function decodeUtf8(bytes: Uint8Array, start = 0, end = bytes.length): string {
-  if (end - start < 24) {
+  if (end - start < 20) {
+    // Eight at a time: short ASCII strings are quicker made here than by the decoder.
     let s = "";
-    for (let i = start; i < end; i++) {
+    let i = start;
+    for (; i + 8 <= end; i += 8) {
+      const a = bytes[i]!, b = bytes[i + 1]!, c = bytes[i + 2]!, d = bytes[i + 3]!;
+      const e = bytes[i + 4]!, f = bytes[i + 5]!, g = bytes[i + 6]!, h = bytes[i + 7]!;
+      if ((a | b | c | d | e | f | g | h) >= 0x80) {
+        return decoder.decode(bytes.subarray(start, end));
+      }
+      s += String.fromCharCode(a, b, c, d, e, f, g, h);
+    }
+    for (; i < end; i++) {
       const c = bytes[i]!;
       if (c >= 0x80) return decoder.decode(bytes.subarray(start, end));
       s += String.fromCharCode(c);

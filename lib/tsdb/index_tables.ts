@@ -117,17 +117,24 @@ export class IndexTables {
     });
   }
 
+  /** The symbols of references [32 * group, 32 * group + 32), fewer at the end. */
+  symbolGroup(group: number): string[] {
+    const start = this.#symbolGroups[group]!;
+    const bytes = this.#source.view(
+      this.#layout.symbols + start,
+      this.#symbolGroups[group + 1]! - start,
+    );
+    const r = new EntryReader(bytes, this.#source.name, this.#layout.symbols + start);
+    const out: string[] = [];
+    while (r.pos < bytes.length) out.push(r.string());
+    return out;
+  }
+
   /** All symbols in table order. */
   allSymbols(): string[] {
     const out: string[] = [];
     for (let g = 0; g + 1 < this.#symbolGroups.length; g++) {
-      const start = this.#symbolGroups[g]!;
-      const bytes = this.#source.view(
-        this.#layout.symbols + start,
-        this.#symbolGroups[g + 1]! - start,
-      );
-      const r = new EntryReader(bytes, this.#source.name, this.#layout.symbols + start);
-      while (r.pos < bytes.length) out.push(r.string());
+      for (const symbol of this.symbolGroup(g)) out.push(symbol);
     }
     return out;
   }
@@ -561,17 +568,36 @@ function compareBytes(
   return size - length;
 }
 
-/** Turns symbol references into labels; keeps the strings it has met. Make one a request. */
+/**
+ * Turns symbol references into labels; keeps the strings it has met, 32 neighbours at a time, as
+ * series that are read together use neighbouring values. Make one a request.
+ */
 export class LabelReader {
   readonly #tables: IndexTables;
+  readonly #groups: (readonly string[] | undefined)[] = [];
+  /** Strings of version 1, by offset. */
   readonly #strings = new Map<number, string>();
 
   constructor(tables: IndexTables) {
     this.#tables = tables;
+    if (tables.version !== 1) {
+      this.#groups = new Array<readonly string[] | undefined>(
+        Math.ceil(tables.symbolCount / SAMPLING),
+      ).fill(undefined);
+    }
   }
 
   /** The string of a symbol reference. */
   symbol(ref: number): string {
+    if (this.#tables.version === 1) return this.#symbolAt(ref);
+    const group = ref >>> 5;
+    const known = this.#groups[group];
+    if (known !== undefined && (ref & 31) < known.length) return known[ref & 31]!;
+    if (ref >= this.#tables.symbolCount) return this.#tables.symbol(ref);
+    return (this.#groups[group] = this.#tables.symbolGroup(group))[ref & 31]!;
+  }
+
+  #symbolAt(ref: number): string {
     let text = this.#strings.get(ref);
     if (text === undefined) {
       text = this.#tables.symbol(ref);

@@ -31,17 +31,23 @@ export class MemoryFiles implements Files {
     const files = this.content;
     const synced = this.synced;
     if (!files.has(path)) files.set(path, new Uint8Array(0));
+    // Room grows by doubling, as a real file takes appends in constant time.
+    let room = files.get(path)!;
+    let length = room.length;
     return {
       path,
       get size() {
-        return files.get(path)!.length;
+        return length;
       },
       append(bytes) {
-        const before = files.get(path)!;
-        const next = new Uint8Array(before.length + bytes.length);
-        next.set(before);
-        next.set(bytes, before.length);
-        files.set(path, next);
+        if (length + bytes.length > room.length) {
+          const next = new Uint8Array(Math.max(room.length * 2, length + bytes.length));
+          next.set(room.subarray(0, length));
+          room = next;
+        }
+        room.set(bytes, length);
+        length += bytes.length;
+        files.set(path, room.subarray(0, length));
       },
       sync() {
         synced.push(path);
