@@ -110,6 +110,39 @@ export class ProtoReader {
     const b = this.bytes;
     const end = this.end;
     let o = this.offset;
+    if (end - o >= 10) {
+      // Without checks of the end; unrolled, as most of the time of a frame is spent here.
+      let c = b[o++]!;
+      let low = c & 0x7f;
+      let mid = 0;
+      let top = 0;
+      done: {
+        if (c < 0x80) break done;
+        low |= ((c = b[o++]!) & 0x7f) << 7;
+        if (c < 0x80) break done;
+        low |= ((c = b[o++]!) & 0x7f) << 14;
+        if (c < 0x80) break done;
+        low |= ((c = b[o++]!) & 0x7f) << 21;
+        if (c < 0x80) break done;
+        mid = (c = b[o++]!) & 0x7f;
+        if (c < 0x80) break done;
+        mid |= ((c = b[o++]!) & 0x7f) << 7;
+        if (c < 0x80) break done;
+        mid |= ((c = b[o++]!) & 0x7f) << 14;
+        if (c < 0x80) break done;
+        mid |= ((c = b[o++]!) & 0x7f) << 21;
+        if (c < 0x80) break done;
+        top = (c = b[o++]!) & 0x7f;
+        if (c < 0x80) break done;
+        top |= ((c = b[o++]!) & 1) << 7;
+        if (c >= 0x80) throw this.corrupt("varint longer than 10 bytes");
+      }
+      this.offset = o;
+      this.#low = low;
+      this.#mid = mid;
+      this.#top = top;
+      return;
+    }
     let low = 0;
     let mid = 0;
     let top = 0;
@@ -133,6 +166,10 @@ export class ProtoReader {
   /** int64 within ±(2^53 - 1), clamped. */
   int64(): number {
     this.#expect(WIRE_VARINT);
+    return this.#int64();
+  }
+  /** An int64 without looking at the wire type, for codecs that know the bytes before it. */
+  rawInt64(): number {
     return this.#int64();
   }
   #int64(): number {
@@ -159,11 +196,11 @@ export class ProtoReader {
     return x > MAX ? MAX : x;
   }
   /** uint64 as unsigned halves, high first, written into `out` at `at`. */
-  uint64Into(out: Uint32Array, at: number): void {
+  uint64Into(out: Uint32Array | number[], at: number): void {
     this.#expect(WIRE_VARINT);
     this.#varint64();
-    out[at] = (this.#mid >>> 4) | (this.#top << 24);
-    out[at + 1] = this.#low | (this.#mid << 28);
+    out[at] = ((this.#mid >>> 4) | (this.#top << 24)) >>> 0;
+    out[at + 1] = (this.#low | (this.#mid << 28)) >>> 0;
   }
   /** sint64 (zig-zag) within ±(2^53 - 1), clamped. */
   sint64(): number {
@@ -583,6 +620,11 @@ export class ProtoWriter {
     this.#length = start - width;
     this.rawVarint(size);
     this.#length += size;
+  }
+  /** Starts a nested message of exactly `size` bytes; there is nothing to close. */
+  openExact(field: number, size: number): void {
+    this.#tag(field, WIRE_LEN);
+    this.rawVarint(size);
   }
   /** A nested message without fields. */
   empty(field: number): void {

@@ -26,8 +26,11 @@ export interface AggrChunk {
   min?: Chunk;
   max?: Chunk;
   counter?: Chunk;
-  /** xxHash64 of each part by AGGR_ number as [high, low] pairs; absent or zero = not known. */
-  hashes?: Uint32Array;
+  /**
+   * xxHash64 of each part by AGGR_ number as [high, low] pairs of unsigned 32 bits; absent or zero =
+   * not known. A plain array is cheapest: a typed array of its own costs most of a microsecond.
+   */
+  hashes?: ArrayLike<number>;
 }
 
 /** One series of an answer. */

@@ -328,68 +328,73 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
 
 // ---- SeriesResponse: writing --------------------------------------------------------------
 
-/** Field numbers of the parts of an AggrChunk, and their AGGR_ numbers for the hashes. */
-const PARTS = [
-  ["raw", 3, 0],
-  ["count", 4, 1],
-  ["sum", 5, 2],
-  ["min", 6, 3],
-  ["max", 7, 4],
-  ["counter", 8, 5],
-] as const;
-
 function int64Size(x: number): number {
   if (x === 0) return 0;
   return x < 0 ? 11 : x >= Number.MAX_SAFE_INTEGER ? 10 : 1 + varintSize(x);
 }
 
-/** Size of a Chunk message with the largest possible hash. */
-function partSize(chunk: Chunk, hashed: boolean): number {
-  const n = chunk.data.length;
-  return (chunk.encoding === ENCODING_XOR ? 0 : 2) + 1 + varintSize(n) + n + (hashed ? 11 : 0);
+function hashSize(hashes: ArrayLike<number> | undefined, part: number): number {
+  const at = part * 2;
+  if (hashes === undefined || at + 1 >= hashes.length) return 0;
+  const high = hashes[at]!;
+  if (high !== 0) return 1 + Math.ceil((64 - Math.clz32(high)) / 7);
+  return int64Size(hashes[at + 1]!);
 }
 
-/** About how many bytes a chunk takes in a frame; exact up to the length of its hash. */
+/** Bytes of a Chunk message without tag and length. */
+function partSize(chunk: Chunk, hashes: ArrayLike<number> | undefined, part: number): number {
+  const n = chunk.data.length;
+  return (chunk.encoding === ENCODING_XOR ? 0 : 2) + (n === 0 ? 0 : 1 + varintSize(n) + n) +
+    hashSize(hashes, part);
+}
+
+function nestedSize(
+  chunk: Chunk | undefined,
+  hashes: ArrayLike<number> | undefined,
+  part: number,
+): number {
+  if (chunk === undefined) return 0;
+  const n = partSize(chunk, hashes, part);
+  return 1 + varintSize(n) + n;
+}
+
+/** Bytes of an AggrChunk message without tag and length. */
 export function aggrChunkSize(chunk: AggrChunk): number {
-  let size = int64Size(chunk.minTime) + int64Size(chunk.maxTime);
-  const hashed = chunk.hashes !== undefined;
-  for (const [part] of PARTS) {
-    const c = chunk[part];
-    if (c === undefined) continue;
-    const n = partSize(c, hashed);
-    size += 1 + varintSize(n) + n;
-  }
-  return size;
+  const { raw, hashes } = chunk;
+  return int64Size(chunk.minTime) + int64Size(chunk.maxTime) + nestedSize(raw, hashes, 0) +
+    nestedSize(chunk.count, hashes, 1) + nestedSize(chunk.sum, hashes, 2) +
+    nestedSize(chunk.min, hashes, 3) + nestedSize(chunk.max, hashes, 4) +
+    nestedSize(chunk.counter, hashes, 5);
 }
 
 function writePart(
   w: ProtoWriter,
   field: number,
-  chunk: Chunk,
-  hashes: Uint32Array | undefined,
+  chunk: Chunk | undefined,
+  hashes: ArrayLike<number> | undefined,
   part: number,
 ): void {
-  const at = part * 2;
-  const hashed = hashes !== undefined && at + 1 < hashes.length;
-  const token = w.open(field, partSize(chunk, hashed));
+  if (chunk === undefined) return;
+  w.openExact(field, partSize(chunk, hashes, part));
   if (chunk.encoding !== ENCODING_XOR) w.int32(1, chunk.encoding - 1);
   w.bytes(2, chunk.data);
-  if (hashed) w.uint64Halves(3, hashes[at]!, hashes[at + 1]!);
-  w.close(token);
+  const at = part * 2;
+  if (hashes !== undefined && at + 1 < hashes.length) {
+    w.uint64Halves(3, hashes[at]!, hashes[at + 1]!);
+  }
 }
 
 function writeAggrChunk(w: ProtoWriter, field: number, chunk: AggrChunk): void {
-  const token = w.open(field, aggrChunkSize(chunk));
+  const { raw, hashes } = chunk;
+  w.openExact(field, aggrChunkSize(chunk));
   w.int64(1, chunk.minTime);
   w.int64(2, chunk.maxTime);
-  const hashes = chunk.hashes;
-  if (chunk.raw !== undefined) writePart(w, 3, chunk.raw, hashes, 0);
-  if (chunk.count !== undefined) writePart(w, 4, chunk.count, hashes, 1);
-  if (chunk.sum !== undefined) writePart(w, 5, chunk.sum, hashes, 2);
-  if (chunk.min !== undefined) writePart(w, 6, chunk.min, hashes, 3);
-  if (chunk.max !== undefined) writePart(w, 7, chunk.max, hashes, 4);
-  if (chunk.counter !== undefined) writePart(w, 8, chunk.counter, hashes, 5);
-  w.close(token);
+  writePart(w, 3, raw, hashes, 0);
+  writePart(w, 4, chunk.count, hashes, 1);
+  writePart(w, 5, chunk.sum, hashes, 2);
+  writePart(w, 6, chunk.min, hashes, 3);
+  writePart(w, 7, chunk.max, hashes, 4);
+  writePart(w, 8, chunk.counter, hashes, 5);
 }
 
 /** About how many bytes the labels of a series take in a frame. */
@@ -408,12 +413,9 @@ export function writeSeries(
   from = 0,
   to = chunks.length,
 ): void {
-  let guess = labelsSize(labels);
-  for (let i = from; i < to; i++) {
-    const n = aggrChunkSize(chunks[i]!);
-    guess += 1 + varintSize(n) + n;
-  }
-  const token = w.open(field, guess);
+  // Chunks of a series are of a size, and only the width of the length depends on it.
+  const each = to > from ? aggrChunkSize(chunks[from]!) + 3 : 0;
+  const token = w.open(field, labelsSize(labels) + each * (to - from));
   writeLabels(w, 1, labels);
   for (let i = from; i < to; i++) writeAggrChunk(w, 2, chunks[i]!);
   w.close(token);
@@ -459,8 +461,10 @@ export function decodeSeriesFrame(messages: readonly Uint8Array[]): SeriesFrame 
   const warnings: string[] = [];
   let hints: AnyMessage | undefined;
   let bytes = 0;
-  for (const message of messages) {
-    bytes += message.length;
+  for (const received of messages) {
+    bytes += received.length;
+    // Views of a Node Buffer are slower to make.
+    const message = new Uint8Array(received.buffer, received.byteOffset, received.length);
     const r = new ProtoReader(message);
     const labels = new LabelsReader(r);
     while (r.next()) {
@@ -597,9 +601,104 @@ function readSeries(r: ProtoReader, labels: LabelsReader): Series {
   return { labels: labels.take(), chunks };
 }
 
+/**
+ * A chunk with raw samples only, by far the most frequent kind: one object that is its own part.
+ * Its data view is made when asked for, and lives only as long as it is used.
+ */
+class RawChunk implements AggrChunk, Chunk {
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly encoding: number;
+  readonly #bytes: Uint8Array;
+  readonly #start: number;
+  readonly #end: number;
+  /** Where the hash's varint starts; -1 = none. */
+  readonly #hashAt: number;
+
+  constructor(
+    minTime: number,
+    maxTime: number,
+    encoding: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    hashAt: number,
+  ) {
+    this.minTime = minTime;
+    this.maxTime = maxTime;
+    this.encoding = encoding;
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+    this.#hashAt = hashAt;
+  }
+  get raw(): Chunk {
+    return this;
+  }
+  get data(): Uint8Array {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+  get hashes(): ArrayLike<number> {
+    const pair = [0, 0];
+    if (this.#hashAt >= 0) {
+      const r = new ProtoReader(this.#bytes, this.#hashAt);
+      r.uint64Into(pair, 0);
+    }
+    return pair;
+  }
+}
+
+/** Reads the usual form of a raw chunk; undefined (and nothing read) when it has another form. */
+function readRawChunk(r: ProtoReader): RawChunk | undefined {
+  const b = r.bytes;
+  const start = r.offset;
+  const end = r.end;
+  const back = () => {
+    r.offset = start;
+    return undefined;
+  };
+  if (b[start] !== 0x08) return undefined;
+  r.offset = start + 1;
+  const minTime = r.rawInt64();
+  if (b[r.offset] !== 0x10) return back();
+  r.offset++;
+  const maxTime = r.rawInt64();
+  if (b[r.offset] !== 0x1a) return back();
+  r.offset++;
+  // The part must fill the rest of the message.
+  const size = r.rawInt64();
+  if (size < 0 || r.offset + size !== end) return back();
+  let encoding = ENCODING_XOR;
+  if (b[r.offset] === 0x08 && b[r.offset + 1]! < 0x80) {
+    encoding = b[r.offset + 1]! + 1;
+    r.offset += 2;
+  }
+  if (b[r.offset] !== 0x12) return back();
+  r.offset++;
+  const length = r.rawInt64();
+  const dataAt = r.offset;
+  if (length < 0 || length > end - dataAt) return back();
+  const dataEnd = dataAt + length;
+  if (dataEnd === end) {
+    r.offset = end;
+    return new RawChunk(minTime, maxTime, encoding, b, dataAt, dataEnd, -1);
+  }
+  if (b[dataEnd] !== 0x18) return back();
+  let o = dataEnd + 1;
+  while (o < end && b[o]! >= 0x80) o++;
+  if (o + 1 !== end || o - dataEnd > 10) return back();
+  r.offset = end;
+  return new RawChunk(minTime, maxTime, encoding, b, dataAt, dataEnd, dataEnd + 1);
+}
+
 function readAggrChunk(r: ProtoReader): AggrChunk {
-  const chunk: AggrChunk = { minTime: 0, maxTime: 0 };
   const outer = r.enter();
+  const usual = readRawChunk(r);
+  if (usual !== undefined) {
+    r.leave(outer);
+    return usual;
+  }
+  const chunk: AggrChunk = { minTime: 0, maxTime: 0 };
   while (r.next()) {
     switch (r.field) {
       case 1:
@@ -643,9 +742,8 @@ function readPart(r: ProtoReader, owner: AggrChunk, part: number): Chunk {
   while (r.next()) {
     if (r.field === 2 && r.wireType === WIRE_LEN) data = r.view();
     else if (r.field === 3 && r.wireType === WIRE_VARINT) {
-      // A raw chunk, by far the most frequent, has room for its own hash only.
-      owner.hashes ??= new Uint32Array(part === 0 ? 2 : 12);
-      r.uint64Into(owner.hashes, part * 2);
+      const hashes = (owner.hashes ??= new Array<number>(12).fill(0)) as number[];
+      r.uint64Into(hashes, part * 2);
     } else if (r.field === 1) encoding = r.int32() + 1;
     else r.skip();
   }
