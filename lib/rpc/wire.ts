@@ -367,9 +367,11 @@ export class ProtoReader {
         this.#need(8);
         this.offset += 8;
         return;
-      case WIRE_LEN:
-        this.offset += this.length();
+      case WIRE_LEN: {
+        const n = this.length();
+        this.offset += n;
         return;
+      }
       case WIRE_I32:
         this.#need(4);
         this.offset += 4;
