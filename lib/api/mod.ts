@@ -4,7 +4,6 @@
  * `createApp` is the base of every server (ids, metrics, gzip, CORS, errors, probes); each `api_*`
  * file adds one group of routes. No state of its own.
  */
-export * from "./api_query.ts";
 export * from "./api_status.ts";
 export * from "./app.ts";
 export * from "./compress.ts";

@@ -5,6 +5,8 @@
  * the process. Main types: Actor, HttpServer, ProcessSignals, ChildProcess.
  */
 export * from "./child_process.ts";
+export * from "./grpc_metrics.ts";
+export * from "./grpc_server.ts";
 export * from "./http_server.ts";
 export * from "./process_metrics.ts";
 export * from "./run_group.ts";

@@ -1,0 +1,270 @@
+/** Flags that many commands share, under Thanos' names, and what is made of them. */
+import type { Hono } from "hono";
+import { addStatusRoutes, createApp, type TenantLabel } from "../lib/api/mod.ts";
+import { MnemeError } from "../lib/base/mod.ts";
+import { type ConfigOf, flag } from "../lib/config/mod.ts";
+import type { ServerTls, Service } from "../lib/rpc/mod.ts";
+import { GrpcServer, HttpServer } from "../lib/runtime/mod.ts";
+import type { Probe } from "../lib/telemetry/mod.ts";
+import type { CommandEnv } from "./command.ts";
+
+const UNSUPPORTED_YET = "it is not supported yet";
+const TLS_NEGOTIATED = "TLS versions and ciphers are negotiated by the runtime (TLS 1.2 or 1.3)";
+const DEPRECATED = "endpoints are reached in clear text; TLS to endpoints is not supported yet";
+
+/** HTTP listener of every long-running command. */
+export const httpFlags = {
+  httpAddress: flag.listen(
+    "http-address",
+    "0.0.0.0:10902",
+    "Listen host:port for HTTP endpoints.",
+  ),
+  httpGracePeriod: flag.duration(
+    "http-grace-period",
+    "2m",
+    "Time to wait after an interrupt received for HTTP Server.",
+  ),
+  httpConfig: flag.path(
+    "http.config",
+    "",
+    "Path to the configuration file that can enable TLS or authentication for all HTTP endpoints.",
+  ),
+  requestLogging: flag.pathOrContent(
+    "request.logging-config",
+    "YAML file with request logging configuration.",
+    { noEffect: UNSUPPORTED_YET },
+  ),
+} as const;
+
+/** gRPC listener of every command but the query frontend. */
+export const grpcFlags = {
+  grpcAddress: flag.listen(
+    "grpc-address",
+    "0.0.0.0:10901",
+    "Listen ip:port address for gRPC endpoints (StoreAPI).",
+  ),
+  grpcGracePeriod: flag.goDuration(
+    "grpc-grace-period",
+    "2m",
+    "Time to wait after an interrupt received for GRPC Server.",
+  ),
+  grpcTlsCert: flag.path(
+    "grpc-server-tls-cert",
+    "",
+    "TLS certificate for gRPC server, leave blank to disable TLS.",
+  ),
+  grpcTlsKey: flag.path(
+    "grpc-server-tls-key",
+    "",
+    "TLS key for the gRPC server, leave blank to disable TLS.",
+  ),
+  grpcTlsClientCa: flag.path(
+    "grpc-server-tls-client-ca",
+    "",
+    "TLS CA to verify clients against. If no client CA is specified, there is no client verification on server side.",
+  ),
+  grpcTlsMinVersion: flag.oneOf(
+    ["1.0", "1.1", "1.2", "1.3"],
+    "grpc-server-tls-min-version",
+    "1.3",
+    "Minimum TLS version of the gRPC server.",
+    { noEffect: TLS_NEGOTIATED },
+  ),
+  grpcTlsCiphers: flag.repeated(
+    flag.kinds.string,
+    "grpc-server-tls-ciphers",
+    "TLS cipher suites of the gRPC server.",
+    { noEffect: TLS_NEGOTIATED },
+  ),
+  grpcTlsCurves: flag.repeated(
+    flag.kinds.string,
+    "grpc-server-tls-curves",
+    "TLS curves of the gRPC server.",
+    { noEffect: TLS_NEGOTIATED },
+  ),
+  grpcMaxConnectionAge: flag.goDuration(
+    "grpc-server-max-connection-age",
+    "60m",
+    "The grpc server max connection age. This controls how often to re-establish connections and redo TLS handshakes.",
+  ),
+} as const;
+
+/** Both listeners. */
+export const serverFlags = { ...httpFlags, ...grpcFlags } as const;
+
+/** Paths and cross-origin rules of the pages and the API. */
+export const webFlags = {
+  routePrefix: flag.string(
+    "web.route-prefix",
+    "",
+    "Prefix for API and UI endpoints. This allows the API and the UI to be served on a sub-path. Defaults to the value of --web.external-prefix.",
+  ),
+  externalPrefix: flag.string(
+    "web.external-prefix",
+    "",
+    "Static prefix for all HTML links and redirect URLs in the UI.",
+  ),
+  prefixHeader: flag.string(
+    "web.prefix-header",
+    "",
+    "Name of HTTP request header used for dynamic prefixing of UI links and redirects. Ignored if --web.external-prefix is set.",
+  ),
+  disableCors: flag.bool(
+    "web.disable-cors",
+    false,
+    "Whether to disable CORS headers to be set by Thanos. By default Thanos sets CORS headers to be allowed by all.",
+  ),
+} as const;
+
+/** How gRPC peers are reached; all replaced by per-endpoint settings upstream. */
+export const grpcClientFlags = {
+  grpcClientTlsSecure: flag.bool(
+    "grpc-client-tls-secure",
+    false,
+    "Use TLS when talking to the gRPC server.",
+    { noEffect: DEPRECATED },
+  ),
+  grpcClientTlsSkipVerify: flag.bool(
+    "grpc-client-tls-skip-verify",
+    false,
+    "Disable TLS certificate verification.",
+    { noEffect: DEPRECATED },
+  ),
+  grpcClientTlsCert: flag.path(
+    "grpc-client-tls-cert",
+    "",
+    "TLS certificate to identify this client to the server.",
+    { noEffect: DEPRECATED },
+  ),
+  grpcClientTlsKey: flag.path(
+    "grpc-client-tls-key",
+    "",
+    "TLS key of the client's certificate.",
+    { noEffect: DEPRECATED },
+  ),
+  grpcClientTlsCa: flag.path(
+    "grpc-client-tls-ca",
+    "",
+    "TLS CA certificates to verify gRPC servers.",
+    { noEffect: DEPRECATED },
+  ),
+  grpcClientServerName: flag.string(
+    "grpc-client-server-name",
+    "",
+    "Server name to verify the hostname on the returned gRPC certificates.",
+    { noEffect: DEPRECATED },
+  ),
+  grpcCompression: flag.oneOf(
+    ["snappy", "none"],
+    "grpc-compression",
+    "none",
+    "Compression algorithm to use for gRPC requests to other clients.",
+    { noEffect: "requests to endpoints are small and sent without compression" },
+  ),
+  grpcClientTlsMinVersion: flag.oneOf(
+    ["1.0", "1.1", "1.2", "1.3"],
+    "grpc-client-tls-min-version",
+    "1.3",
+    "Minimum TLS version of the gRPC client.",
+    { noEffect: DEPRECATED },
+  ),
+} as const;
+
+/** The bucket, required. */
+export const objstoreFlags = {
+  objstore: flag.pathOrContent(
+    "objstore.config",
+    "YAML file that contains object store configuration.",
+    { required: true, secret: true },
+  ),
+} as const;
+
+/** The bucket of commands that work without one. */
+export const optionalObjstoreFlags = {
+  objstore: flag.pathOrContent(
+    "objstore.config",
+    "YAML file that contains object store configuration. Leave empty to disable uploads.",
+    { secret: true },
+  ),
+} as const;
+
+/** The HTTP server of a command: the base application with status pages and the command's routes. */
+export function httpServer(
+  config: ConfigOf<typeof httpFlags>,
+  env: CommandEnv,
+  options: {
+    readonly probe: Probe;
+    readonly routePrefix?: string;
+    readonly cors?: boolean;
+    readonly tenant?: TenantLabel;
+    readonly addRoutes?: (api: Hono) => void;
+  },
+): HttpServer {
+  if (config.httpConfig !== "") {
+    // Serving without the TLS or the passwords that were asked for would be worse than not at all.
+    throw new MnemeError(
+      "bad_data",
+      "--http.config is not supported yet: TLS and authentication need a proxy in front",
+    );
+  }
+  const { addRoutes, ...appOptions } = options;
+  const app = createApp(
+    { ...appOptions, component: env.name, metrics: env.metrics, logger: env.logger },
+    (api) => {
+      addStatusRoutes(api, {
+        flags: env.flags,
+        build: env.build,
+        startTime: env.startTime,
+        cwd: Deno.cwd(),
+      });
+      addRoutes?.(api);
+    },
+  );
+  return new HttpServer({
+    address: config.httpAddress,
+    handle: (request) => app.fetch(request),
+    gracePeriod: config.httpGracePeriod,
+    logger: env.logger,
+  });
+}
+
+/** The gRPC server of a command. */
+export function grpcServer(
+  config: ConfigOf<typeof grpcFlags>,
+  env: CommandEnv,
+  options: {
+    readonly probe: Probe;
+    readonly services: readonly Service[];
+    readonly maxReceiveBytes?: number;
+  },
+): GrpcServer {
+  const tls = serverTls(config);
+  return new GrpcServer({
+    ...options,
+    address: config.grpcAddress,
+    metrics: env.metrics,
+    logger: env.logger,
+    gracePeriod: config.grpcGracePeriod,
+    maxConnectionAge: config.grpcMaxConnectionAge,
+    ...(tls === undefined ? {} : { tls }),
+  });
+}
+
+function serverTls(config: ConfigOf<typeof grpcFlags>): ServerTls | undefined {
+  const { grpcTlsCert: cert, grpcTlsKey: key, grpcTlsClientCa: clientCa } = config;
+  if (cert === "" && key === "") {
+    if (clientCa === "") return undefined;
+    throw new MnemeError(
+      "bad_data",
+      "when a client CA is used a server key and certificate must also be provided",
+    );
+  }
+  if (cert === "" || key === "") {
+    throw new MnemeError("bad_data", "both server key and certificate must be provided");
+  }
+  return {
+    cert: Deno.readFileSync(cert),
+    key: Deno.readFileSync(key),
+    ...(clientCa === "" ? {} : { clientCa: Deno.readFileSync(clientCa) }),
+  };
+}

@@ -1,0 +1,65 @@
+/** `main.ts <command>`: loads only the file of the command that is named. */
+import {
+  CommandLineError,
+  type CommandNode,
+  expandArgFiles,
+  findCommandWord,
+} from "../lib/config/mod.ts";
+import {
+  type Command,
+  exitWith,
+  printCommandLineError,
+  processHost,
+  type ProgramHost,
+  programRoot,
+  runProgram,
+} from "./command.ts";
+
+interface Entry {
+  readonly name: string;
+  readonly help: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every command in the order of the help text. */
+export const COMMANDS: readonly Entry[] = [];
+
+/** Runs the program: the exit code. */
+export async function runMneme(
+  args: readonly string[],
+  host: ProgramHost = processHost,
+): Promise<number> {
+  const listed: readonly CommandNode[] = COMMANDS.map(({ name, help }) => ({
+    name,
+    help,
+    flags: {},
+  }));
+  const root = programRoot(listed);
+  let words: readonly string[] = args;
+  try {
+    words = expandArgFiles(args, host);
+    const wantsAll = words.includes("--help-long");
+    const at = commandWord(root, words);
+    const named = at === undefined ? undefined : COMMANDS.find((c) => c.name === words[at]);
+    const commands: CommandNode[] = [];
+    for (const [i, entry] of COMMANDS.entries()) {
+      const needed = entry === named || (wantsAll && named === undefined);
+      commands.push(needed ? await entry.load() : listed[i]!);
+    }
+    return await runProgram(commands, words, { ...host, readText: host.readText });
+  } catch (error) {
+    if (!(error instanceof CommandLineError)) throw error;
+    host.stderr(printCommandLineError(error, root, words));
+    return error.exitCode;
+  }
+}
+
+/** Index of the word that names a command, also after `help`. */
+function commandWord(root: CommandNode, words: readonly string[]): number | undefined {
+  const at = findCommandWord(root, words);
+  if (at === undefined || words[at] !== "help") return at;
+  const next = findCommandWord(root, words.slice(at + 1));
+  return next === undefined ? undefined : at + 1 + next;
+}
+
+if (import.meta.main) await exitWith(runMneme(Deno.args));

@@ -1,0 +1,83 @@
+/** A gRPC server as an actor, with health that follows the probe. */
+import { MnemeError } from "../base/mod.ts";
+import { formatListenAddress, type ListenAddress } from "../config/mod.ts";
+import {
+  Health,
+  healthService,
+  type RpcServer,
+  serveRpc,
+  type ServerTls,
+  type Service,
+} from "../rpc/mod.ts";
+import type { Logger, Metrics, Probe } from "../telemetry/mod.ts";
+import { grpcServerMetrics } from "./grpc_metrics.ts";
+import type { Actor } from "./run_group.ts";
+
+/** What to serve and where. Times in ms. */
+export interface GrpcServerOptions {
+  readonly address: ListenAddress;
+  /** The component's services; health is added. */
+  readonly services: readonly Service[];
+  readonly probe: Probe;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly tls?: ServerTls;
+  /** How long calls may drain when the server stops; 0 cuts them off at once. */
+  readonly gracePeriod: number;
+  /** Age at which clients are asked to reconnect; 0 = never. */
+  readonly maxConnectionAge?: number;
+  readonly maxReceiveBytes?: number;
+  /** Flag that sets the address, for the message about a busy port. */
+  readonly flag?: string;
+}
+
+/** The actor; `address` is known once it has started. */
+export class GrpcServer implements Actor {
+  readonly name = "grpc server";
+  readonly #options: GrpcServerOptions;
+  readonly #logger: Logger;
+  #server: RpcServer | undefined;
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+    this.#logger = options.logger.with({ service: "gRPC/server" });
+  }
+
+  /** `host:port`, with the real port when port 0 was asked for. */
+  get address(): string {
+    return this.#server?.address ?? formatListenAddress(this.#options.address);
+  }
+
+  /** Throws: `unavailable`, one line that names the address and the flag. */
+  async start(): Promise<void> {
+    const { address, probe, metrics, tls, maxConnectionAge, maxReceiveBytes, flag } = this.#options;
+    const health = new Health();
+    const follow = () => health.set(probe.isReady);
+    probe.onChange(follow);
+    follow();
+    const services = [...this.#options.services, healthService(health)];
+    this.#server = await serveRpc({
+      address: formatListenAddress(address),
+      services,
+      observer: grpcServerMetrics(metrics, services),
+      addressFlag: flag ?? "--grpc-address",
+      ...(tls === undefined ? {} : { tls }),
+      ...(maxConnectionAge === undefined ? {} : { maxConnectionAgeMs: maxConnectionAge }),
+      ...(maxReceiveBytes === undefined ? {} : { maxReceiveBytes }),
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) throw new MnemeError("internal", "the gRPC server was not started");
+    this.#logger.info("listening for serving gRPC", { address: this.address });
+    if (!signal.aborted) {
+      await new Promise<void>((resolve) =>
+        signal.addEventListener("abort", () => resolve(), { once: true })
+      );
+    }
+    this.#logger.info("internal server is shutting down");
+    await server.stop(this.#options.gracePeriod);
+    this.#logger.info("internal server is shutdown gracefully");
+  }
+}
