@@ -16,6 +16,13 @@ export interface Annotation {
   readonly position: number;
 }
 
+/** See Annotations.mirror(). */
+export interface Mirror {
+  readonly from: number;
+  readonly to: number;
+  readonly delta: number;
+}
+
 interface Forced {
   readonly base: string;
   readonly position: number;
@@ -31,6 +38,7 @@ interface Forced {
 export class Annotations {
   #seen = new Map<string, Annotation>();
   #forced = new Map<string, Forced>();
+  #mirrors: Mirror[] = [];
   #storageWarnings = new Set<string>();
   #storageInfos = new Set<string>();
 
@@ -42,6 +50,11 @@ export class Annotations {
   /** Worth a remark. */
   info(text: string, position: number): void {
     this.#add("info", text, position);
+  }
+
+  /** What is said of places [from, to] is said of the places `delta` further on as well. */
+  mirror(mirror: Mirror): void {
+    this.#mirrors.push(mirror);
   }
 
   /** A message of the storage, passed on word for word. */
@@ -101,6 +114,18 @@ export class Annotations {
     const list = [...this.#seen.values()];
     for (const f of this.#forced.values()) {
       list.push({ kind: "info", text: forcedText(f), position: f.position });
+    }
+    // Shared subtrees may hold shared subtrees: copies of copies come from the growing list.
+    for (let i = 0; i < list.length; i++) {
+      const { kind, text, position } = list[i]!;
+      for (const { from, to, delta } of this.#mirrors) {
+        if (position < from || position > to) continue;
+        const copy = { kind, text, position: position + delta };
+        const known = list.some((a) =>
+          a.kind === kind && a.text === text && a.position === copy.position
+        );
+        if (!known) list.push(copy);
+      }
     }
     return list;
   }

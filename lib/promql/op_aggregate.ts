@@ -10,6 +10,8 @@ import {
   keepLabels,
   type Labels,
   labelsKey,
+  labelValue,
+  METRIC_NAME,
 } from "../model/mod.ts";
 import { TEXT_MIXED_AGGREGATION, textIgnoredInAggregation } from "./annotations.ts";
 import { HistogramFold } from "./aggregate_histogram.ts";
@@ -78,6 +80,7 @@ export class AggregateOperator implements Operator {
   readonly #position: number;
   readonly #context: QueryContext;
   #groups: Groups | undefined;
+  #input: readonly Labels[] = [];
   #held = 0;
   #next = -1;
   /** Sum, mean, extreme or square sum, and its compensation or second state. */
@@ -105,7 +108,9 @@ export class AggregateOperator implements Operator {
   }
 
   async series(): Promise<SeriesList> {
-    const groups = assignGroups(await this.#child.series(), this.#grouping);
+    const list = await this.#child.series();
+    this.#input = list.labels;
+    const groups = assignGroups(list, this.#grouping);
     this.#groups = groups;
     return { labels: groups.labels, dropName: groups.dropName };
   }
@@ -132,7 +137,11 @@ export class AggregateOperator implements Operator {
       const result = this.#child.next(tile);
       const rows = typeof result === "number" ? result : await result;
       if (rows === 0) break;
-      for (let r = 0; r < rows; r++) this.#fold(tile, r, groups.of[row++]! * count);
+      for (let r = 0; r < rows; r++, row++) {
+        const to = groups.of[row]! * count;
+        if (tile.kind[r] === ROW_HISTOGRAM) this.#foldHistograms(tile, r, to, row);
+        else this.#fold(tile, r, to);
+      }
     }
     this.#child.close();
     this.#next = 0;
@@ -141,10 +150,6 @@ export class AggregateOperator implements Operator {
   #fold(tile: Tile, row: number, to: number): void {
     const count = this.grid.count;
     const at = row * count;
-    if (tile.kind[row] === ROW_HISTOGRAM) {
-      this.#foldHistograms(tile, at, to);
-      return;
-    }
     const full = tile.kind[row] === ROW_FULL;
     const { v, has } = tile;
     switch (this.#name) {
@@ -183,8 +188,10 @@ export class AggregateOperator implements Operator {
   }
 
   /** A row with histograms: those are folded apart, its floats as if they stood alone. */
-  #foldHistograms(tile: Tile, at: number, to: number): void {
+  #foldHistograms(tile: Tile, tileRow: number, to: number, inputRow: number): void {
     const count = this.grid.count;
+    const at = tileRow * count;
+    const metric = labelValue(this.#input[inputRow]!, METRIC_NAME);
     const h = tile.h!;
     const name = this.#name;
     if (name === "count" || name === "group") {
@@ -200,15 +207,15 @@ export class AggregateOperator implements Operator {
       const histogram = h[at + k];
       if (histogram === undefined) continue;
       tile.has[at + k] = 0;
-      if (name === "sum") this.#histograms!.add(to + k, histogram);
-      else if (name === "avg") this.#histograms!.addToMean(to + k, histogram);
-      else ignored = true;
+      if (name === "sum" || name === "avg") {
+        this.#histograms!.add(to + k, histogram, name === "avg", metric);
+      } else ignored = true;
     }
     if (ignored) this.#context.annotations.info(textIgnoredInAggregation(name), this.#position);
     for (let k = 0; k < count; k++) {
       if (tile.has[at + k] === 1) {
-        tile.kind[at / count] = ROW_SPARSE;
-        this.#fold(tile, at / count, to);
+        tile.kind[tileRow] = ROW_SPARSE;
+        this.#fold(tile, tileRow, to);
         return;
       }
     }
@@ -299,6 +306,7 @@ export class AggregateOperator implements Operator {
     this.#context.release(this.#held);
     this.#held = 0;
     this.#a = this.#b = this.#n = EMPTY;
+    this.#histograms?.close();
     this.#histograms = null;
   }
 }

@@ -83,9 +83,30 @@ export class ScalarPairOperator implements Operator {
   }
 }
 
+/** Nothing at any step. */
+export class EmptyOperator implements Operator {
+  readonly grid: Grid;
+
+  constructor(grid: Grid) {
+    this.grid = grid;
+  }
+
+  series(): Promise<SeriesList> {
+    return Promise.resolve({ labels: [], dropName: null });
+  }
+
+  next(tile: Tile): number {
+    return tile.rows = 0;
+  }
+
+  close(): void {}
+}
+
 /** What is done to the floats of a row. */
 export type RowFunction =
   | { readonly kind: "float"; readonly apply: FloatFunction }
+  /** The values as they are; only the name goes. */
+  | { readonly kind: "none" }
   | { readonly kind: "round" }
   | { readonly kind: "clamp" }
   | { readonly kind: "clamp_min" }

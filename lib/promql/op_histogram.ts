@@ -1,7 +1,11 @@
-/** Functions of histograms: histogram_count and its kin, quantiles, fractions. */
+/**
+ * Functions of histograms: quantiles and fractions of classic and native ones, and what can be read
+ * off a native one.
+ */
 import { formatFloatGeneral, MnemeError, parseGoFloat } from "../base/mod.ts";
 import {
   BUCKET_LABEL,
+  dropLabels,
   type FloatHistogram,
   type Labels,
   labelsKey,
@@ -30,7 +34,6 @@ import {
   dropName,
   type Operator,
   readScalar,
-  RowStore,
   type SeriesList,
   tileFor,
   whenRows,
@@ -38,28 +41,28 @@ import {
 } from "./operator.ts";
 import type { CallPlan } from "./plan.ts";
 import type { QueryContext } from "./query_context.ts";
-import { type Grid, ROW_FULL, ROW_HISTOGRAM, ROW_SPARSE, type Tile } from "./tile.ts";
+import { type Grid, ROW_HISTOGRAM, ROW_SPARSE, type Tile } from "./tile.ts";
 
-type ToFloat = (h: FloatHistogram, kernel: NativeKernel) => number;
+type Reading = (h: FloatHistogram, kernel: NativeKernel) => number;
 
-/** Functions of one native histogram, by PromQL name. */
-const SIMPLE: Readonly<Record<string, ToFloat>> = {
+/** Functions of one native histogram by itself. */
+const READINGS: Readonly<Record<string, Reading>> = {
+  histogram_avg: (h) => h.sum[0]! / h.count,
   histogram_count: (h) => h.count,
   histogram_sum: (h) => h.sum[0]!,
-  histogram_avg: (h) => h.sum[0]! / h.count,
   histogram_stddev: (h, kernel) => Math.sqrt(kernel.variance(h)),
   histogram_stdvar: (h, kernel) => kernel.variance(h),
 };
 
-/** PromQL names of the functions that buildHistogramCall() knows. */
+/** Functions this file implements. */
 export const HISTOGRAM_CALLS: ReadonlySet<string> = new Set([
-  ...Object.keys(SIMPLE),
+  ...Object.keys(READINGS),
   "histogram_quantile",
   "histogram_quantiles",
   "histogram_fraction",
 ]);
 
-/** The operator of a histogram function; `args` are texts and built operators, in order. */
+/** Builds one of HISTOGRAM_CALLS; `args` are operators, or texts where the argument is one. */
 export function buildHistogramCall(
   plan: CallPlan,
   args: readonly (Operator | string)[],
@@ -68,39 +71,53 @@ export function buildHistogramCall(
   const operator = (i: number): Operator => {
     const arg = args[i];
     if (arg === undefined || typeof arg === "string") {
-      throw new MnemeError("internal", `argument ${i} of ${plan.func} must be an expression`);
+      throw new MnemeError("internal", `${plan.func}: argument ${i} is no expression`);
     }
     return arg;
   };
-  const simple = SIMPLE[plan.func];
-  if (simple !== undefined) return new HistogramValueOperator(operator(0), simple, context);
-  const vector = plan.func === "histogram_quantile"
-    ? 1
-    : plan.func === "histogram_fraction"
-    ? 2
-    : 0;
-  const texts = args.filter((a) => typeof a === "string");
-  const params = args.map((_, i) => i).filter((i) => i !== vector && typeof args[i] !== "string");
-  return new BucketOperator(operator(vector), params.map(operator), {
-    func: plan.func,
-    label: texts[0] ?? "",
-    position: plan.argPositions[vector]!,
-    paramPositions: params.map((i) => plan.argPositions[i]!),
+  const reading = READINGS[plan.func];
+  if (reading !== undefined) return new ReadingOperator(operator(0), reading, context);
+  const place = (i: number) => plan.argPositions[i]!;
+  if (plan.func === "histogram_quantile") {
+    return new BucketsOperator(operator(1), {
+      kind: "quantile",
+      params: [operator(0)],
+      paramPositions: [place(0)],
+      label: "",
+      position: place(1),
+    }, context);
+  }
+  if (plan.func === "histogram_fraction") {
+    return new BucketsOperator(operator(2), {
+      kind: "fraction",
+      params: [operator(0), operator(1)],
+      paramPositions: [place(0), place(1)],
+      label: "",
+      position: place(2),
+    }, context);
+  }
+  const params = args.slice(2).map((_, i) => operator(i + 2));
+  return new BucketsOperator(operator(0), {
+    kind: "quantile",
+    params,
+    paramPositions: params.map((_, i) => place(i + 2)),
+    label: args[1] as string,
+    position: place(0),
   }, context);
 }
 
-/** A number taken from each native histogram; floats are left out. */
-class HistogramValueOperator implements Operator {
+/** A number read off each native histogram; floats are left out. */
+class ReadingOperator implements Operator {
   readonly grid: Grid;
   readonly #child: Operator;
-  readonly #value: ToFloat;
+  readonly #reading: Reading;
   readonly #context: QueryContext;
   readonly #kernel = new NativeKernel();
 
-  constructor(child: Operator, value: ToFloat, context: QueryContext) {
+  constructor(child: Operator, reading: Reading, context: QueryContext) {
     this.grid = child.grid;
     this.#child = child;
-    this.#value = value;
+    this.#reading = reading;
     this.#context = context;
   }
 
@@ -109,24 +126,23 @@ class HistogramValueOperator implements Operator {
   }
 
   next(tile: Tile): number | Promise<number> {
-    return whenRows(this.#child.next(tile), (rows) => this.#apply(tile, rows));
+    return whenRows(this.#child.next(tile), (rows) => this.#read(tile, rows));
   }
 
-  #apply(tile: Tile, rows: number): number {
+  #read(tile: Tile, rows: number): number {
     const count = this.grid.count;
     for (let row = 0; row < rows; row++) {
       if (tile.kind[row] !== ROW_HISTOGRAM) {
         tile.clearRow(row);
         continue;
       }
-      const h = tile.h!;
+      tile.kind[row] = ROW_SPARSE;
       for (let i = row * count; i < (row + 1) * count; i++) {
         if (tile.has[i] === 0) continue;
-        const histogram = h[i];
-        if (histogram === undefined) tile.has[i] = 0;
-        else tile.v[i] = this.#value(histogram, this.#kernel);
+        const h = tile.h![i];
+        if (h === undefined) tile.has[i] = 0;
+        else tile.v[i] = this.#reading(h, this.#kernel);
       }
-      tile.kind[row] = ROW_SPARSE;
     }
     return rows;
   }
@@ -136,356 +152,324 @@ class HistogramValueOperator implements Operator {
   }
 }
 
-/** Settings of a function over buckets. */
-interface BucketOptions {
-  readonly func: string;
-  /** Label of histogram_quantiles. */
-  readonly label: string;
-  /** Places of the vector and of the numbers. */
-  readonly position: number;
+interface BucketsOptions {
+  readonly kind: "quantile" | "fraction";
+  /** φ of each output, or the lower and upper bound. */
+  readonly params: readonly Operator[];
   readonly paramPositions: readonly number[];
-}
-
-/** Input rows that make one histogram: a native one, the buckets of a classic one, or both. */
-interface Group {
-  readonly labels: Labels;
-  readonly dropName: boolean;
-  /** Metric name for annotations, "" when it was removed. */
-  readonly name: string;
-  /** Rows with a usable bound, ascending by it. */
-  readonly buckets: { readonly row: number; readonly bound: number }[];
-  /** Row whose histograms are meant, −1 for none. */
-  native: number;
-  /** Last input row that belongs to it. */
-  last: number;
-}
-
-/** One output row of each group: all of it, or one quantile. */
-interface Output {
-  /** Index into the parameters, for quantiles. */
-  readonly param: number;
-  /** The quantile of the row; cells of other values belong to another output. */
-  readonly phi: number;
+  /** The label that tells several quantiles apart; "" for one quantile. */
   readonly label: string;
+  readonly position: number;
 }
 
-/** A row's cells while its group is computed. */
-interface RowView {
-  readonly v: Float64Array;
-  readonly has: Uint8Array;
-  readonly h: (FloatHistogram | undefined)[] | null;
-  readonly at: number;
-  readonly bound: number;
+/** Buckets of one classic histogram: rows in ascending order of their bounds. */
+interface ClassicGroup {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly dropName: number;
+  readonly members: { bound: number; row: number }[];
 }
 
-/** histogram_quantile, histogram_quantiles, histogram_fraction. */
-class BucketOperator implements Operator {
+/** A row of computed values; several when several quantiles are asked for. */
+interface OutputRow {
+  readonly v: Float64Array<ArrayBuffer>[];
+  readonly has: Uint8Array<ArrayBuffer>;
+  readonly labels: Labels;
+}
+
+/**
+ * histogram_quantile(s) and histogram_fraction. Buckets of a classic histogram are separate rows, so
+ * the child is read to its end; native histograms are reduced to numbers as they come.
+ */
+class BucketsOperator implements Operator {
   readonly grid: Grid;
   readonly #child: Operator;
-  readonly #params: readonly Operator[];
-  readonly #options: BucketOptions;
+  readonly #options: BucketsOptions;
   readonly #context: QueryContext;
   readonly #kernel = new NativeKernel();
   readonly #fix = new MonotonicFix();
-  readonly #buckets: ClassicBuckets = { bounds: EMPTY, counts: EMPTY, n: 0 };
-  readonly #store: RowStore;
-  readonly #input: Tile;
-  #values: Float64Array[] = [];
-  #outputs: Output[] = [];
-  /** In the order in which they become complete. */
-  #groups: Group[] = [];
-  #labels: readonly Labels[] = [];
-  /** Per input row, how many groups use it. */
-  #uses: Uint8Array = new Uint8Array(0);
-  /** Per input row, whether its float samples lack a usable bound. */
-  #unbounded: Uint8Array = new Uint8Array(0);
-  #nextGroup = 0;
-  #nextOutput = 0;
+  #params: Float64Array[] = [];
+  #input: SeriesList = { labels: [], dropName: null };
+  /** Floats of bucket rows, kept until their histogram is complete. */
+  #kept = new Map<number, { v: Float64Array; has: Uint8Array }>();
+  #held = 0;
+  #outputs: OutputRow[] = [];
+  #next = 0;
 
-  constructor(
-    child: Operator,
-    params: readonly Operator[],
-    options: BucketOptions,
-    context: QueryContext,
-  ) {
+  constructor(child: Operator, options: BucketsOptions, context: QueryContext) {
     this.grid = child.grid;
     this.#child = child;
-    this.#params = params;
     this.#options = options;
     this.#context = context;
-    this.#store = new RowStore(child.grid.count, context);
-    this.#input = tileFor(child.grid);
   }
 
   async series(): Promise<SeriesList> {
-    for (const param of this.#params) {
+    for (const param of this.#options.params) {
       await param.series();
-      this.#values.push(await readScalar(param));
+      this.#params.push(await readScalar(param));
     }
-    this.#chooseOutputs();
-    const list = await this.#child.series();
-    this.#labels = list.labels;
-    this.#group(list);
-    const labels: Labels[] = [];
-    const marks: number[] = [];
-    const { label } = this.#options;
-    for (const group of this.#groups) {
-      for (const output of this.#outputs) {
-        labels.push(label === "" ? group.labels : withLabel(group.labels, label, output.label));
-        marks.push(group.dropName ? 1 : 0);
-      }
+    if (this.#options.kind === "quantile") this.#warnQuantiles();
+    this.#input = await this.#child.series();
+    const natives = await this.#consume();
+    const groups = this.#groupClassic();
+    this.#dropMixed(groups, natives);
+    for (const native of natives.values()) this.#outputs.push(native);
+    for (const group of groups.values()) {
+      this.#outputs.push(this.#classic(group));
+      const pause = this.#context.breathe();
+      if (pause !== undefined) await pause;
     }
-    const delayed = this.#context.features.delayedNameRemoval;
-    return { labels, dropName: delayed ? Uint8Array.from(marks) : null };
+    this.#kept.clear();
+    return this.#list();
   }
 
-  /** One output for a plain function; one for each quantile that a parameter ever has. */
-  #chooseOutputs(): void {
-    if (this.#options.func === "histogram_fraction") {
-      this.#outputs.push({ param: -1, phi: 0, label: "" });
-      return;
+  #warnQuantiles(): void {
+    for (let p = 0; p < this.#params.length; p++) {
+      let last = 0;
+      for (const q of this.#params[p]!) {
+        if ((q >= 0 && q <= 1) || Object.is(q, last)) continue;
+        last = q;
+        this.#context.annotations.warn(
+          textInvalidQuantile(q),
+          this.#options.paramPositions[p]!,
+        );
+      }
     }
-    for (let p = 0; p < this.#values.length; p++) {
-      const seen = new Set<number>();
-      for (const phi of this.#values[p]!) {
-        if (seen.has(phi)) continue;
-        seen.add(phi);
-        if (!(phi >= 0 && phi <= 1)) {
-          this.#context.annotations.warn(
-            textInvalidQuantile(phi),
-            this.#options.paramPositions[p]!,
-          );
+  }
+
+  /** Reads all rows: keeps floats, reduces native histograms. */
+  async #consume(): Promise<Map<string, OutputRow & { row: number }>> {
+    const natives = new Map<string, OutputRow & { row: number }>();
+    const tile = tileFor(this.grid);
+    const count = this.grid.count;
+    let row = 0;
+    for (;;) {
+      const result = this.#child.next(tile);
+      const rows = typeof result === "number" ? result : await result;
+      if (rows === 0) break;
+      for (let r = 0; r < rows; r++, row++) {
+        if (tile.kind[r] === ROW_HISTOGRAM) {
+          const native = this.#native(tile, r, row);
+          natives.set(labelsKey(this.#input.labels[row]!), native);
         }
-        if (this.#options.func === "histogram_quantiles") {
-          this.#outputs.push({ param: p, phi, label: openMetricsFloat(phi) });
+        const at = r * count;
+        let any = false;
+        for (let k = at; k < at + count && !any; k++) any = tile.has[k] === 1;
+        if (!any) continue;
+        this.#hold(count);
+        this.#kept.set(row, {
+          v: tile.v.slice(at, at + count),
+          has: tile.has.slice(at, at + count),
+        });
+      }
+    }
+    this.#child.close();
+    return natives;
+  }
+
+  #hold(n: number): void {
+    this.#context.hold(n);
+    this.#held += n;
+  }
+
+  /** Computes a row's histograms and marks their cells absent, so that its floats are left. */
+  #native(tile: Tile, tileRow: number, row: number): OutputRow & { row: number } {
+    const count = this.grid.count;
+    const at = tileRow * count;
+    const labels = this.#input.labels[row]!;
+    const outputs = this.#outputCount;
+    const values = Array.from({ length: outputs }, () => new Float64Array(count));
+    this.#hold(outputs * count);
+    const has = new Uint8Array(count);
+    const name = labelValue(labels, METRIC_NAME);
+    for (let k = 0; k < count; k++) {
+      if (tile.has[at + k] === 0) continue;
+      const h = tile.h![at + k];
+      if (h === undefined) continue;
+      tile.has[at + k] = 0;
+      has[k] = 1;
+      if (this.#options.kind === "fraction") {
+        values[0]![k] = this.#kernel.fraction(this.#params[0]![k]!, this.#params[1]![k]!, h);
+        const sum = h.sum[0]!;
+        if (sum !== sum) {
+          this.#context.annotations.info(textFractionNaN(name), this.#options.position);
         }
-      }
-    }
-    if (this.#options.func === "histogram_quantile") {
-      this.#outputs.push({ param: 0, phi: NaN, label: "" });
-    }
-  }
-
-  #group(list: SeriesList): void {
-    const delayed = this.#context.features.delayedNameRemoval;
-    const n = list.labels.length;
-    const index = new Map<string, Group>();
-    this.#uses = new Uint8Array(n);
-    this.#unbounded = new Uint8Array(n);
-    for (let row = 0; row < n; row++) {
-      const labels = list.labels[row]!;
-      const bound = parseGoFloat(labelValue(labels, BUCKET_LABEL));
-      const known = bound === undefined ? labels : withLabel(labels, BUCKET_LABEL, "");
-      if (bound === undefined) this.#unbounded[row] = 1;
-      const key = labelsKey(known);
-      let group = index.get(key);
-      if (group === undefined) {
-        const bare = withLabel(known, BUCKET_LABEL, "");
-        group = {
-          labels: delayed ? (bound === undefined ? known : bare) : dropName(known),
-          dropName: true,
-          name: labelValue(labels, METRIC_NAME),
-          buckets: [],
-          native: -1,
-          last: row,
-        };
-        index.set(key, group);
-      }
-      group.last = row;
-      this.#uses[row]!++;
-      if (bound === undefined) group.native = row;
-      else group.buckets.push({ row, bound });
-    }
-    this.#groups = [...index.values()].sort((a, b) => a.last - b.last);
-    for (const group of this.#groups) group.buckets.sort((a, b) => compareBounds(a.bound, b.bound));
-  }
-
-  next(tile: Tile): number | Promise<number> {
-    const pause = this.#context.breathe();
-    if (pause !== undefined) return pause.then(() => this.#fill(tile, 0));
-    return this.#fill(tile, 0);
-  }
-
-  #fill(tile: Tile, from: number): number | Promise<number> {
-    let row = from;
-    while (row < tile.capacity && this.#nextGroup < this.#groups.length) {
-      const group = this.#groups[this.#nextGroup]!;
-      if (group.last >= this.#store.length) {
-        const result = this.#child.next(this.#input);
-        if (typeof result !== "number") return this.#fillLater(tile, row, result);
-        this.#keep(result);
         continue;
       }
-      this.#compute(group, this.#outputs[this.#nextOutput]!, tile, row++);
-      if (++this.#nextOutput < this.#outputs.length) continue;
-      this.#nextOutput = 0;
-      this.#nextGroup++;
-      this.#drop(group);
+      for (let p = 0; p < outputs; p++) {
+        values[p]![k] = this.#kernel.quantile(this.#params[p]![k]!, h);
+        if (this.#kernel.nan === NAN_RESULT) {
+          this.#context.annotations.info(textQuantileNaNResult(name), this.#options.position);
+        } else if (this.#kernel.nan === NAN_SKEW) {
+          this.#context.annotations.info(textQuantileNaNSkew(name), this.#options.position);
+        }
+      }
     }
-    return tile.rows = row;
+    return { v: values, has, labels, row };
   }
 
-  async #fillLater(tile: Tile, row: number, result: Promise<number>): Promise<number> {
-    this.#keep(await result);
-    return await this.#fill(tile, row);
+  get #outputCount(): number {
+    return this.#options.kind === "fraction" ? 1 : this.#params.length;
   }
 
-  #keep(rows: number): void {
-    if (rows === 0) {
-      throw new MnemeError("internal", "an operator gave fewer rows than it announced");
+  /** Groups the kept rows by all labels but `le`. */
+  #groupClassic(): Map<string, ClassicGroup> {
+    const groups = new Map<string, ClassicGroup>();
+    const le = new Set([BUCKET_LABEL]);
+    for (const row of this.#kept.keys()) {
+      const labels = this.#input.labels[row]!;
+      const text = labelValue(labels, BUCKET_LABEL);
+      const bound = parseGoFloat(text);
+      const name = labelValue(labels, METRIC_NAME);
+      if (bound === undefined) {
+        this.#context.annotations.warn(textBadBucketLabel(name, text), this.#options.position);
+        continue;
+      }
+      const rest = dropLabels(labels, le);
+      const key = labelsKey(rest);
+      let group = groups.get(key);
+      if (group === undefined) {
+        group = {
+          name,
+          labels: rest,
+          dropName: this.#input.dropName?.[row] ?? 0,
+          members: [],
+        };
+        groups.set(key, group);
+      }
+      group.members.push({ bound, row });
     }
-    for (let r = 0; r < rows; r++) {
-      const number = this.#store.append(this.#input, r);
-      this.#checkBound(number, r);
-    }
+    for (const group of groups.values()) group.members.sort((a, b) => a.bound - b.bound);
+    return groups;
   }
 
-  /** Floats without a usable `le` are left out and told. */
-  #checkBound(number: number, row: number): void {
-    if (this.#unbounded[number] === 0) return;
-    const { kind, has, h, steps } = this.#input;
-    for (let i = row * steps; i < (row + 1) * steps; i++) {
-      if (has[i] === 0 || (kind[row] === ROW_HISTOGRAM && h![i] !== undefined)) continue;
-      const labels = this.#labels[number]!;
-      this.#context.annotations.warn(
-        textBadBucketLabel(labelValue(labels, METRIC_NAME), labelValue(labels, BUCKET_LABEL)),
-        this.#options.position,
-      );
-      return;
-    }
-  }
-
-  #drop(group: Group): void {
-    for (const bucket of group.buckets) this.#store.drop(bucket.row);
-    if (group.native >= 0) this.#store.drop(group.native);
-  }
-
-  #view(row: number, bound: number): RowView {
-    const page = this.#store.page(row);
-    const h = page.kind[this.#store.index(row)] === ROW_HISTOGRAM ? page.h : null;
-    return { v: page.v, has: page.has, h, at: this.#store.offset(row), bound };
-  }
-
-  #compute(group: Group, output: Output, tile: Tile, row: number): void {
-    const count = this.grid.count;
-    const at = row * count;
-    const views = group.buckets.map((b) => this.#view(b.row, b.bound));
-    const native = group.native < 0 ? null : this.#view(group.native, NaN);
-    if (this.#buckets.bounds.length < views.length) {
-      this.#buckets.bounds = new Float64Array(views.length);
-      this.#buckets.counts = new Float64Array(views.length);
-    }
-    const phi = output.param < 0 ? null : this.#values[output.param]!;
-    const one = this.#options.func === "histogram_quantiles";
-    let present = 0;
-    for (let k = 0; k < count; k++) {
-      tile.has[at + k] = 0;
-      if (one && !Object.is(phi![k], output.phi)) continue;
-      const h = native === null || native.h === null || native.has[native.at + k] === 0
-        ? undefined
-        : native.h[native.at + k];
-      const n = this.#gather(views, k);
-      if (n === 0 && h === undefined) continue;
-      if (n > 0 && h !== undefined) {
+  /** Where a key has classic and native samples at one step, neither counts. */
+  #dropMixed(
+    groups: ReadonlyMap<string, ClassicGroup>,
+    natives: ReadonlyMap<string, OutputRow & { row: number }>,
+  ): void {
+    for (const [key, native] of natives) {
+      const group = groups.get(key);
+      if (group === undefined) continue;
+      for (let k = 0; k < this.grid.count; k++) {
+        if (native.has[k] === 0) continue;
+        let classic = false;
+        for (const { row } of group.members) classic ||= this.#kept.get(row)!.has[k] === 1;
+        if (!classic) continue;
+        native.has[k] = 0;
+        for (const { row } of group.members) this.#kept.get(row)!.has[k] = 0;
         this.#context.annotations.warn(
           textMixedClassicNative(group.name),
           this.#options.position,
         );
+      }
+    }
+  }
+
+  #classic(group: ClassicGroup): OutputRow {
+    const count = this.grid.count;
+    const outputs = this.#outputCount;
+    const values = Array.from({ length: outputs }, () => new Float64Array(count));
+    this.#hold(outputs * count);
+    const has = new Uint8Array(count);
+    const { members } = group;
+    const columns = members.map((m) => this.#kept.get(m.row)!);
+    const buckets: ClassicBuckets = {
+      bounds: new Float64Array(members.length),
+      counts: new Float64Array(members.length),
+      n: 0,
+    };
+    for (let k = 0; k < count; k++) {
+      gatherBuckets(members, columns, k, buckets);
+      if (buckets.n === 0) continue;
+      has[k] = 1;
+      if (this.#options.kind === "fraction") {
+        values[0]![k] = classicFraction(this.#params[0]![k]!, this.#params[1]![k]!, buckets);
         continue;
       }
-      tile.v[at + k] = h !== undefined
-        ? this.#ofNative(group, h, k, phi)
-        : this.#ofClassic(group, k, phi);
-      tile.has[at + k] = 1;
-      present++;
-    }
-    tile.kind[row] = present === count ? ROW_FULL : ROW_SPARSE;
-  }
-
-  /** Collects the buckets present at step k; equal bounds are added up. */
-  #gather(views: readonly RowView[], k: number): number {
-    const buckets = this.#buckets;
-    const { bounds, counts } = buckets;
-    let n = 0;
-    for (let i = 0; i < views.length; i++) {
-      const view = views[i]!;
-      const cell = view.at + k;
-      if (view.has[cell] === 0 || (view.h !== null && view.h[cell] !== undefined)) continue;
-      if (n > 0 && bounds[n - 1] === view.bound) counts[n - 1]! += view.v[cell]!;
-      else {
-        bounds[n] = view.bound;
-        counts[n++] = view.v[cell]!;
+      for (let p = 0; p < outputs; p++) {
+        values[p]![k] = classicQuantile(this.#params[p]![k]!, buckets, this.#fix);
+        if (!this.#fix.forced) continue;
+        this.#context.annotations.forcedMonotonicity(
+          this.#context.features.delayedNameRemoval ? group.name : "",
+          this.#options.position,
+          this.grid.start + k * this.grid.step,
+          this.#fix.minBucket,
+          this.#fix.maxBucket,
+          this.#fix.maxDiff,
+        );
       }
     }
-    buckets.n = n;
-    return n;
+    return { v: values, has, labels: group.labels };
   }
 
-  /** Name for annotations about results: Prometheus has taken it off by then, unless told to wait. */
-  #resultName(group: Group): string {
-    return this.#context.features.delayedNameRemoval ? group.name : "";
-  }
-
-  #ofNative(group: Group, h: FloatHistogram, k: number, phi: Float64Array | null): number {
-    const { annotations } = this.#context;
-    const { position } = this.#options;
-    const kernel = this.#kernel;
-    if (phi === null) {
-      const lower = this.#values[0]![k]!;
-      const upper = this.#values[1]![k]!;
-      const result = kernel.fraction(lower, upper, h);
-      if (h.sum[0] !== h.sum[0] && result === result && lower < upper) {
-        annotations.info(textFractionNaN(this.#resultName(group)), position);
+  /** Output labels: per row one, or one per quantile. */
+  #list(): SeriesList {
+    const delayed = this.#context.features.delayedNameRemoval;
+    const labels: Labels[] = [];
+    for (const output of this.#outputs) {
+      const base = delayed ? output.labels : dropName(output.labels);
+      if (this.#options.label === "") {
+        labels.push(base);
+        continue;
       }
-      return result;
+      for (const phi of this.#params) {
+        labels.push(withLabel(base, this.#options.label, openMetricsFloat(phi[0]!)));
+      }
     }
-    const result = kernel.quantile(phi[k]!, h);
-    if (kernel.nan === NAN_RESULT) {
-      annotations.info(textQuantileNaNResult(this.#resultName(group)), position);
-    } else if (kernel.nan === NAN_SKEW) {
-      annotations.info(textQuantileNaNSkew(this.#resultName(group)), position);
-    }
-    return result;
+    return { labels, dropName: delayed ? new Uint8Array(labels.length).fill(1) : null };
   }
 
-  #ofClassic(group: Group, k: number, phi: Float64Array | null): number {
-    const buckets = this.#buckets;
-    if (phi === null) {
-      return classicFraction(this.#values[0]![k]!, this.#values[1]![k]!, buckets);
+  next(tile: Tile): number {
+    const count = this.grid.count;
+    const outputs = this.#outputCount;
+    let row = 0;
+    for (; row < tile.capacity && this.#next < this.#outputs.length * outputs; row++) {
+      const output = this.#outputs[Math.floor(this.#next / outputs)]!;
+      tile.v.set(output.v[this.#next % outputs]!, row * count);
+      tile.has.set(output.has, row * count);
+      tile.kind[row] = ROW_SPARSE;
+      this.#next++;
     }
-    const fix = this.#fix;
-    const result = classicQuantile(phi[k]!, buckets, fix);
-    if (fix.forced) {
-      this.#context.annotations.forcedMonotonicity(
-        this.#resultName(group),
-        this.#options.position,
-        this.grid.start + k * this.grid.step,
-        fix.minBucket,
-        fix.maxBucket,
-        fix.maxDiff,
-      );
-    }
-    return result;
+    tile.rows = row;
+    if (row === 0) this.close();
+    return row;
   }
 
   close(): void {
     this.#child.close();
-    for (const param of this.#params) param.close();
-    this.#store.close();
+    for (const param of this.#options.params) param.close();
+    this.#context.release(this.#held);
+    this.#held = 0;
+    this.#outputs = [];
   }
 }
 
-const EMPTY = new Float64Array(0);
-
-/** A number as a label value of OpenMetrics: `0.5`, `1.0`. */
-function openMetricsFloat(x: number): string {
-  const text = formatFloatGeneral(x);
-  return /^-?\d+$/.test(text) ? `${text}.0` : text;
+/** The buckets that are present at step k, equal bounds added up. */
+function gatherBuckets(
+  members: readonly { bound: number }[],
+  columns: readonly { v: Float64Array; has: Uint8Array }[],
+  k: number,
+  buckets: ClassicBuckets,
+): void {
+  const { bounds, counts } = buckets;
+  let n = 0;
+  for (let m = 0; m < columns.length; m++) {
+    const column = columns[m]!;
+    if (column.has[k] === 0) continue;
+    const bound = members[m]!.bound;
+    if (n > 0 && bounds[n - 1] === bound) counts[n - 1]! += column.v[k]!;
+    else {
+      bounds[n] = bound;
+      counts[n] = column.v[k]!;
+      n++;
+    }
+  }
+  buckets.n = n;
 }
 
-/** Ascending, NaN first. */
-function compareBounds(a: number, b: number): number {
-  if (a === b) return 0;
-  if (a !== a) return b !== b ? 0 : -1;
-  return b !== b || a > b ? 1 : -1;
+/** A float as OpenMetrics writes it in labels: always with a point or an exponent. */
+function openMetricsFloat(x: number): string {
+  const text = formatFloatGeneral(x);
+  return Number.isFinite(x) && !/[e.]/.test(text) ? text + ".0" : text;
 }

@@ -5,14 +5,22 @@
 import { MnemeError } from "../base/mod.ts";
 import { type Labels, labelValue, METRIC_NAME } from "../model/mod.ts";
 import {
+  TEXT_START_TIME_OVERLAP,
   textInvalidQuantile,
   textPossibleNonCounter,
   textPossibleNonCounterType,
 } from "./annotations.ts";
+import { overlaps } from "./kernel_start_time.ts";
 import { type Operator, readScalar, type SeriesList, withoutNames } from "./operator.ts";
 import type { QueryContext } from "./query_context.ts";
-import { RANGE_FUNCTIONS, type RangeFunction } from "./range_kernels.ts";
-import { findWindows, RangeRow } from "./range_row.ts";
+import {
+  extendedKernel,
+  RANGE_FUNCTIONS,
+  type RangeFunction,
+  type RangeModifier,
+  startTimeKernel,
+} from "./range_kernels.ts";
+import { findWindows, type RangeKernel, RangeRow } from "./range_row.ts";
 import { RangeHistograms } from "./range_histogram.ts";
 import type { SampleColumns, SampleReader } from "./source.ts";
 import { type Grid, ROW_FULL, ROW_SPARSE, type Tile } from "./tile.ts";
@@ -25,6 +33,8 @@ export interface RangeOptions {
   readonly refStart: number;
   readonly refStep: number;
   readonly range: number;
+  readonly modifier: RangeModifier;
+  readonly lookback: number;
   /** Place of the range argument, and of the first argument. */
   readonly rangePosition: number;
   readonly firstPosition: number;
@@ -41,6 +51,9 @@ export class RangeOperator implements Operator {
   readonly #params: readonly Operator[];
   readonly #options: RangeOptions;
   readonly #function: RangeFunction;
+  readonly #kernel: RangeKernel;
+  /** For samples with start timestamps; null when they are not wanted. */
+  readonly #startTimeKernel: RangeKernel | null;
   readonly #context: QueryContext;
   readonly #row: RangeRow;
   readonly #columns: SampleColumns = { t: EMPTY, v: EMPTY, n: 0, h: null, st: null };
@@ -61,10 +74,16 @@ export class RangeOperator implements Operator {
     this.#options = options;
     this.#function = RANGE_FUNCTIONS[options.func]!;
     this.#context = context;
+    const { func, modifier } = options;
+    this.#kernel = modifier === "" ? this.#function.kernel : extendedKernel(func, modifier);
+    this.#startTimeKernel = context.features.startTimestamps && modifier === ""
+      ? startTimeKernel(func)
+      : null;
     const row = new RangeRow(options.grid.count);
     row.start = options.refStart;
     row.step = options.refStep;
     row.range = options.range;
+    row.lookback = options.lookback;
     row.evalStart = options.grid.start;
     row.evalStep = options.grid.step;
     this.#row = row;
@@ -116,6 +135,7 @@ export class RangeOperator implements Operator {
     row.t = columns.t;
     row.v = columns.v;
     row.n = columns.n;
+    row.st = this.#startTimeKernel === null ? null : columns.st;
     row.out = tile.v;
     row.has = tile.has;
     row.at = tileRow * count;
@@ -136,7 +156,9 @@ export class RangeOperator implements Operator {
     }
     this.#context.total += samples;
     if (samples > 0) this.#checkParams();
-    const present = this.#function.kernel(row);
+    const kernel = row.st === null ? this.#kernel : this.#startTimeKernel!;
+    const present = kernel(row);
+    if (row.st !== null) this.#checkOverlap();
     tile.kind[tileRow] = present === count ? ROW_FULL : ROW_SPARSE;
     if (present > 0) this.#checkCounterName(tile, tileRow, labels);
     if (this.#badQuantile) this.#warnQuantiles(tile, tileRow);
@@ -151,6 +173,19 @@ export class RangeOperator implements Operator {
       const tf = params[1]![k]!;
       if (sf <= 0 || sf >= 1) throw badFactor("smoothing", "sf", sf);
       if (tf <= 0 || tf >= 1) throw badFactor("trend", "tf", tf);
+    }
+  }
+
+  /** Start times that reach behind the sample before are doubtful. */
+  #checkOverlap(): void {
+    const { func, rangePosition } = this.#options;
+    if (func !== "rate" && func !== "increase" && func !== "irate" && func !== "resets") return;
+    const { t, st, n } = this.#row;
+    for (let i = 1; i < n; i++) {
+      if (overlaps(t, st!, i)) {
+        this.#context.annotations.warn(TEXT_START_TIME_OVERLAP, rangePosition);
+        return;
+      }
     }
   }
 

@@ -12,12 +12,16 @@ import { type Grid, ROW_FULL, ROW_SPARSE, type Tile } from "./tile.ts";
 /** What a selector yields: the value, or the time or start time of the sample in seconds. */
 export type SelectYield = "value" | "time" | "start_time";
 
+/** Reference times of a selector: first + k * step (step 0 when fixed by `@`). Units: ms. */
+export interface References {
+  readonly first: number;
+  readonly step: number;
+}
+
 /** Settings of an instant selector. Units: ms. */
 export interface SelectOptions {
   readonly grid: Grid;
-  /** Reference time of step 0 and distance of reference times (0 when fixed by `@`). */
-  readonly refStart: number;
-  readonly refStep: number;
+  readonly references: References;
   readonly lookback: number;
   readonly yields: SelectYield;
 }
@@ -73,7 +77,8 @@ export class SelectOperator implements Operator {
   }
 
   #row(batch: SampleBatch, tile: Tile, row: number): void {
-    const { refStart, refStep, lookback, yields } = this.#options;
+    const { lookback, yields } = this.#options;
+    const { first: refStart, step: refStep } = this.#options.references;
     const count = this.grid.count;
     const at = row * count;
     const { t, v, h, st } = batch;

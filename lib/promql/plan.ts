@@ -4,20 +4,15 @@
  * A node has the grid it is evaluated on; selectors carry absolute reference times, so offsets, `@`
  * and lookback exist no more. Plans are values: passes make new ones.
  */
-import type { Labels } from "../model/mod.ts";
+import type { Labels, Matcher } from "../model/mod.ts";
 import type { ValueOperator } from "./kernel_binary.ts";
 import type { Matching } from "./matching.ts";
 import type { Grouping } from "./op_aggregate.ts";
-import type { SelectYield } from "./op_select.ts";
+import type { References, SelectYield } from "./op_select.ts";
 import type { SetName } from "./op_set.ts";
 import type { SelectSpec } from "./source.ts";
+import type { SelectHints } from "./storage.ts";
 import type { Grid } from "./tile.ts";
-
-/** Reference times of a selector: first + k * step (step 0 when fixed by `@`). Units: ms. */
-export interface References {
-  readonly first: number;
-  readonly step: number;
-}
 
 /** A number, the same at every step. */
 export interface ConstantPlan {
@@ -98,16 +93,12 @@ export interface InfoPlan {
   readonly kind: "info";
   readonly grid: Grid;
   readonly child: Plan;
-  readonly spec: SelectSpec | null;
   readonly references: References;
   readonly lookback: number;
-  readonly selector: InfoSelector;
-}
-
-/** Matchers of info()'s second argument, by what they are for. */
-export interface InfoSelector {
-  readonly nameMatchers: readonly import("../model/mod.ts").Matcher[];
-  readonly labelMatchers: readonly import("../model/mod.ts").Matcher[];
+  readonly hints: SelectHints;
+  /** Matchers of the second argument: on the info metric's name, and on its other labels. */
+  readonly nameMatchers: readonly Matcher[];
+  readonly labelMatchers: readonly Matcher[];
 }
 
 /** An aggregation. */
@@ -164,6 +155,18 @@ export interface SharedPlan {
   readonly grid: Grid;
   readonly id: number;
   readonly child: Plan;
+  /** What is annotated at places [from, to] holds as well delta further on. */
+  readonly copies: readonly {
+    readonly from: number;
+    readonly to: number;
+    readonly delta: number;
+  }[];
+}
+
+/** Nothing at any step. */
+export interface EmptyPlan {
+  readonly kind: "empty";
+  readonly grid: Grid;
 }
 
 /** A node of the plan. */
@@ -182,7 +185,8 @@ export type Plan =
   | SetPlan
   | NegatePlan
   | StepInvariantPlan
-  | SharedPlan;
+  | SharedPlan
+  | EmptyPlan;
 
 /** Functions that yield a scalar. */
 const SCALAR_CALLS: ReadonlySet<string> = new Set(["scalar", "min_of", "max_of"]);

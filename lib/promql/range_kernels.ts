@@ -1,7 +1,9 @@
 /** Which kernel computes which range function over floats. */
+import { anchorWindows, extendedRate, xRate } from "./kernel_extended.ts";
 import * as over from "./kernel_over_time.ts";
 import * as rate from "./kernel_rate.ts";
-import type { RangeKernel } from "./range_row.ts";
+import { startTimeIrate, startTimeRate, startTimeResets } from "./kernel_start_time.ts";
+import type { RangeKernel, RangeRow } from "./range_row.ts";
 
 /** How a range function treats histograms among its samples. */
 export type HistogramRule =
@@ -45,8 +47,50 @@ export const RANGE_FUNCTIONS: Readonly<Record<string, RangeFunction>> = {
   mad_over_time: { kernel: over.kernelMad, histograms: "ignore" },
   deriv: { kernel: over.kernelDeriv, histograms: "ignore" },
   predict_linear: { kernel: over.kernelPredictLinear, histograms: "ignore" },
+  xrate: { kernel: (row) => xRate(row, true, true), histograms: "either" },
+  xincrease: { kernel: (row) => xRate(row, true, false), histograms: "either" },
+  xdelta: { kernel: (row) => xRate(row, false, false), histograms: "either" },
   double_exponential_smoothing: {
     kernel: over.kernelDoubleExponentialSmoothing,
     histograms: "ignore",
   },
 };
+
+/** `anchored` and `smoothed` behind a range. */
+export type RangeModifier = "" | "anchored" | "smoothed";
+
+/** The kernel of a function over an anchored or smoothed range. */
+export function extendedKernel(func: string, modifier: "anchored" | "smoothed"): RangeKernel {
+  const smoothed = modifier === "smoothed";
+  switch (func) {
+    case "rate":
+      return (row) => extendedRate(row, smoothed, true, true);
+    case "increase":
+      return (row) => extendedRate(row, smoothed, true, false);
+    case "delta":
+      return (row) => extendedRate(row, smoothed, false, false);
+    default: {
+      const { kernel } = RANGE_FUNCTIONS[func]!;
+      return (row) => {
+        anchorWindows(row);
+        return kernel(row);
+      };
+    }
+  }
+}
+
+/** The kernel of a function over samples with start timestamps; the plain one where they mean nothing. */
+export function startTimeKernel(func: string): RangeKernel {
+  switch (func) {
+    case "rate":
+      return (row: RangeRow) => startTimeRate(row, true);
+    case "increase":
+      return (row: RangeRow) => startTimeRate(row, false);
+    case "irate":
+      return startTimeIrate;
+    case "resets":
+      return startTimeResets;
+    default:
+      return RANGE_FUNCTIONS[func]!.kernel;
+  }
+}

@@ -19,6 +19,10 @@ export class RangeRow {
   start = 0;
   step = 1;
   range = 0;
+  /** How far beyond the window anchored and smoothed ranges look, ms. */
+  lookback = 0;
+  /** Start timestamps of the samples, null when they are not known or not wanted. */
+  st: Float64Array | null = null;
   /** Evaluation time of step 0 and distance of evaluation times, ms. */
   evalStart = 0;
   evalStep = 1;
