@@ -5,7 +5,10 @@
  * the proxy and deduplication behind the engine's port, and the choice of resolution.
  */
 export * from "./block_storage.ts";
+export * from "./component_info.ts";
+export * from "./discovery.ts";
 export * from "./endpoint_set.ts";
 export * from "./querier.ts";
+export * from "./query_gate.ts";
 export * from "./resolution.ts";
 export * from "./storage_adapter.ts";

@@ -1,0 +1,123 @@
+/**
+ * Addresses behind names: `dns+host:port` (A and AAAA), `dnssrv+name` (SRV, then A and AAAA of its
+ * targets), `dnssrvnoa+name` (SRV targets as they are), `dnsdualstack+host:port` (all of both kinds).
+ */
+import { resolve4, resolve6, resolveSrv } from "node:dns/promises";
+import { errorMessage, MnemeError } from "../base/mod.ts";
+import type { EndpointSpec } from "./endpoint_set.ts";
+
+/** Lookups of a resolver; injected for tests. */
+export interface Lookup {
+  a(name: string): Promise<string[]>;
+  aaaa(name: string): Promise<string[]>;
+  srv(name: string): Promise<{ readonly name: string; readonly port: number }[]>;
+}
+
+/** The machine's resolver. */
+export const systemLookup: Lookup = {
+  a: (name) => resolve4(name),
+  aaaa: (name) => resolve6(name),
+  srv: (name) => resolveSrv(name),
+};
+
+/** Resolves names now and then; a name whose lookup fails keeps what it resolved to last. */
+export class EndpointResolver {
+  readonly #specs: readonly EndpointSpec[];
+  readonly #lookup: Lookup;
+  readonly #interval: number;
+  readonly #now: () => number;
+  readonly #onFailure: (name: string, cause: string) => void;
+  readonly #resolved = new Map<string, string[]>();
+  #due = -Infinity;
+
+  constructor(specs: readonly EndpointSpec[], options: {
+    readonly lookup?: Lookup;
+    /** Pause between lookups, ms. */
+    readonly interval: number;
+    readonly now: () => number;
+    readonly onFailure: (name: string, cause: string) => void;
+  }) {
+    this.#specs = specs;
+    this.#lookup = options.lookup ?? systemLookup;
+    this.#interval = options.interval;
+    this.#now = options.now;
+    this.#onFailure = options.onFailure;
+  }
+
+  /** The endpoints of the moment. */
+  async endpoints(): Promise<EndpointSpec[]> {
+    if (this.#now() >= this.#due) {
+      this.#due = this.#now() + this.#interval;
+      const names = this.#specs.filter((s) => s.address.includes("+")).map((s) => s.address);
+      await Promise.all(names.map(async (name) => {
+        try {
+          this.#resolved.set(name, await resolveAddress(name, this.#lookup));
+        } catch (error) {
+          this.#onFailure(name, errorMessage(error));
+        }
+      }));
+    }
+    return this.#specs.flatMap((spec) =>
+      spec.address.includes("+")
+        ? (this.#resolved.get(spec.address) ?? []).map((address) => ({ ...spec, address }))
+        : [spec]
+    );
+  }
+}
+
+/** Resolves one address with a `+` prefix. */
+export async function resolveAddress(address: string, lookup: Lookup): Promise<string[]> {
+  const plus = address.indexOf("+");
+  const kind = address.slice(0, plus);
+  const rest = address.slice(plus + 1);
+  const colon = rest.lastIndexOf(":");
+  const host = colon < 0 ? rest : rest.slice(0, colon);
+  const port = colon < 0 ? "" : rest.slice(colon + 1);
+  const join = (ip: string, p: string | number) => ip.includes(":") ? `[${ip}]:${p}` : `${ip}:${p}`;
+  switch (kind) {
+    case "dns":
+    case "dnsdualstack": {
+      if (port === "") {
+        throw new MnemeError(
+          "bad_data",
+          `missing port in address given for ${kind} lookup: ${rest}`,
+        );
+      }
+      const ips = kind === "dns"
+        ? await firstOf(host, lookup)
+        : [...await lookup.aaaa(host).catch(() => []), ...await lookup.a(host).catch(() => [])];
+      if (ips.length === 0) throw new MnemeError("not_found", `no address found for ${host}`);
+      return ips.map((ip) => join(ip, port));
+    }
+    case "dnssrv":
+    case "dnssrvnoa": {
+      const out: string[] = [];
+      for (const target of await lookup.srv(host)) {
+        const p = port === "" ? target.port : port;
+        const name = target.name.replace(/\.$/, "");
+        if (kind === "dnssrvnoa") out.push(`${name}:${p}`);
+        else for (const ip of await firstOf(name, lookup)) out.push(join(ip, p));
+      }
+      return out;
+    }
+    default:
+      throw new MnemeError(
+        "bad_data",
+        `invalid lookup scheme ${JSON.stringify(kind)} in ${address}`,
+      );
+  }
+}
+
+/** A records, or AAAA where there are none. */
+async function firstOf(host: string, lookup: Lookup): Promise<string[]> {
+  if (host === "localhost") return ["127.0.0.1"];
+  try {
+    const ips = await lookup.a(host);
+    if (ips.length > 0) return ips;
+  } catch (error) {
+    const six = await lookup.aaaa(host).catch(() => []);
+    if (six.length === 0) throw error;
+    return six;
+  }
+  return await lookup.aaaa(host);
+}
