@@ -1,0 +1,618 @@
+/**
+ * Answers a request from one block: matchers → postings → series entries → chunks, in few range
+ * reads and bounded batches.
+ */
+import {
+  Breather,
+  CorruptionError,
+  errorKind,
+  MnemeError,
+  throwIfAborted,
+  xxhash64Into,
+} from "../base/mod.ts";
+import {
+  type AggrParts,
+  appendChunk,
+  type Chunk,
+  encodeSamples,
+  ENCODING_AGGR,
+  ENCODING_FLOAT_HISTOGRAM,
+  ENCODING_XOR,
+  readAggrChunk,
+} from "../chunks/mod.ts";
+import {
+  dropLabels,
+  equalLabels,
+  type Labels,
+  labelValue,
+  type Matcher,
+  mergeLabels,
+  SampleBatch,
+} from "../model/mod.ts";
+import {
+  AGGR_COUNT,
+  AGGR_COUNTER,
+  AGGR_MAX,
+  AGGR_MIN,
+  AGGR_RAW,
+  AGGR_SUM,
+  type AggrChunk,
+  type Series,
+  type SeriesFrame,
+} from "../storeapi/mod.ts";
+import {
+  chunkRecordSize,
+  decodeChunkRecord,
+  decodePostings,
+  decodeSeries,
+  deferGroups,
+  LabelReader,
+  listsOfPlan,
+  offsetOfRef,
+  planPostings,
+  type PostingsList,
+  readU32,
+  resolvePostings,
+  segmentOfRef,
+  SeriesEntry,
+  seriesEntrySize,
+  seriesOffset,
+} from "../tsdb/mod.ts";
+import type { BucketBlock } from "./bucket_block.ts";
+import type { OpenHeader } from "./header_pool.ts";
+import type { PostingsCache } from "./index_cache.ts";
+import type { RequestFigures, RequestLimits } from "./limits.ts";
+import { fetchItems, type RangeOptions } from "./range_reader.ts";
+import { FullSort, HoldBack, SameOrder, SeriesItems, type SeriesOrder } from "./series_items.ts";
+
+/** Sizes and habits of reading, the same for all requests of a store gateway. */
+export interface ReadSettings {
+  readonly ranges: RangeOptions;
+  /** Bytes a series entry and a chunk are thought to take when the block does not tell. */
+  readonly seriesEstimate: number;
+  readonly chunkEstimate: number;
+  /** Most series in a batch. */
+  readonly batchSeries: number;
+}
+
+/** Labels that one request puts on the series of one set of external labels. */
+export class FinalLabels {
+  /** External labels to add, without those that are dropped. */
+  readonly external: Labels;
+  /** Replica labels to take away. */
+  readonly drop: ReadonlySet<string>;
+  readonly #keep: ((labels: Labels) => boolean) | undefined;
+  /** By identity: equal series of several blocks share one object. */
+  readonly #known = new Map<Labels, Labels | undefined>();
+
+  constructor(
+    external: Labels,
+    drop: ReadonlySet<string>,
+    keep: ((labels: Labels) => boolean) | undefined,
+  ) {
+    this.external = dropLabels(external, drop);
+    this.drop = drop;
+    this.#keep = keep;
+  }
+
+  /** The final labels of a series; undefined when it belongs to another shard. */
+  of(raw: Labels): Labels | undefined {
+    if (this.#known.has(raw)) return this.#known.get(raw);
+    let labels: Labels | undefined = mergeLabels(dropLabels(raw, this.drop), this.external);
+    if (this.#keep !== undefined && !this.#keep(labels)) labels = undefined;
+    this.#known.set(raw, labels);
+    return labels;
+  }
+}
+
+/** One request as a block sees it. */
+export interface BlockRequest {
+  readonly minTime: number;
+  readonly maxTime: number;
+  /** Without those on external labels. */
+  readonly matchers: readonly Matcher[];
+  readonly skipChunks: boolean;
+  readonly aggregates: readonly number[];
+  /** Most series wanted, 0 = all. */
+  readonly limit: number;
+  /** Bytes of chunks to hold at once, about. */
+  readonly batchBytes: number;
+  readonly settings: ReadSettings;
+  readonly limits: RequestLimits;
+  readonly figures: RequestFigures;
+  readonly cache: PostingsCache | undefined;
+  readonly signal: AbortSignal;
+  /** Called for chunks that are left out because they are damaged; throws when that is no option. */
+  readonly damaged: (error: MnemeError) => void;
+}
+
+/** Series of a block whose labels match, as references; what could not be decided by postings. */
+interface Selection {
+  readonly refs: Uint32Array;
+  readonly deferred: readonly Matcher[];
+}
+
+/** Adds what a block's errors lack: which step failed, for which block. */
+export function blockError(step: string, ulid: string, error: unknown): MnemeError {
+  if (error instanceof MnemeError && error.attrs.block === ulid) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new MnemeError(errorKind(error), `${step} for block ${ulid}: ${message}`, {
+    cause: error,
+    attrs: { block: ulid },
+  });
+}
+
+/**
+ * The series of one block, sorted by their final labels.
+ *
+ * Throws: what reading throws, with the step and the block's id; LimitError's kind is kept.
+ */
+export async function* blockSeries(
+  block: BucketBlock,
+  labels: FinalLabels,
+  request: BlockRequest,
+): AsyncIterable<SeriesFrame> {
+  let header: OpenHeader;
+  try {
+    header = await block.header();
+  } catch (error) {
+    throw blockError("load index header", block.ulid, error);
+  }
+  try {
+    yield* new BlockReader(block, header, labels, request).frames();
+  } finally {
+    header.release();
+  }
+}
+
+/** Label sets of the series of one block that match, without their chunks; in no special order. */
+export async function* blockLabels(
+  block: BucketBlock,
+  labels: FinalLabels,
+  request: BlockRequest,
+): AsyncIterable<readonly Labels[]> {
+  for await (const frame of blockSeries(block, labels, { ...request, skipChunks: true })) {
+    yield frame.series.map((s) => s.labels);
+  }
+}
+
+class BlockReader {
+  readonly #block: BucketBlock;
+  readonly #header: OpenHeader;
+  readonly #labels: FinalLabels;
+  readonly #request: BlockRequest;
+  readonly #breather = new Breather();
+
+  constructor(
+    block: BucketBlock,
+    header: OpenHeader,
+    labels: FinalLabels,
+    request: BlockRequest,
+  ) {
+    this.#block = block;
+    this.#header = header;
+    this.#labels = labels;
+    this.#request = request;
+  }
+
+  async *frames(): AsyncIterable<SeriesFrame> {
+    const { limit, skipChunks } = this.#request;
+    let seen = 0;
+    let last: Labels | undefined;
+    for await (const { items, order } of this.#ordered()) {
+      for (let from = 0; from < order.length;) {
+        throwIfAborted(this.#request.signal);
+        const to = skipChunks ? order.length : this.#batchEnd(items, order, from);
+        const series = skipChunks
+          ? order.map((i) => ({ labels: items.labels[i]!, chunks: [] }))
+          : await this.#load(items, order, from, to);
+        yield { series, warnings: [] };
+        if (limit > 0) {
+          for (const { labels } of series) {
+            if (last === undefined || !equalLabels(labels, last)) seen++;
+            last = labels;
+          }
+          // One more than wanted: then the last wanted one is complete.
+          if (seen > limit) return;
+        }
+        from = to;
+        if (this.#breather.due) await this.#breather.pause();
+      }
+    }
+  }
+
+  /** Selected series in their final order, batch by batch. */
+  async *#ordered(): AsyncIterable<{ items: SeriesItems; order: readonly number[] }> {
+    const order = this.#orderFor();
+    for await (const batch of this.#batches()) yield order.take(batch);
+    yield order.rest();
+  }
+
+  #orderFor(): SeriesOrder {
+    const { external, drop } = this.#labels;
+    const replaced = new Set<string>(drop);
+    for (let i = 0; i < external.length; i += 2) replaced.add(external[i]!);
+    for (const name of this.#header.tables.labelNames()) {
+      if (replaced.has(name)) return new FullSort();
+    }
+    return external.length === 0 ? new SameOrder() : new HoldBack();
+  }
+
+  // ---- Postings ---------------------------------------------------------------------------
+
+  async #select(): Promise<Selection> {
+    const { matchers, limits, figures } = this.#request;
+    const planned = planPostings(this.#header.tables, matchers);
+    const { plan, deferred } = deferGroups(planned);
+    if (plan.empty) {
+      figures.emptyPostings++;
+      return { refs: new Uint32Array(0), deferred };
+    }
+    const lists = await this.#fetchPostings(listsOfPlan(plan));
+    const refs = resolvePostings(plan, (list) => lists.get(list.offset)!);
+    if (refs.length === 0) figures.emptyPostings++;
+    // With matchers left over, only the series that pass them count.
+    if (deferred.length === 0) limits.series(refs.length);
+    return { refs, deferred };
+  }
+
+  /** The lists by their offset. */
+  async #fetchPostings(lists: readonly PostingsList[]): Promise<Map<number, Uint32Array>> {
+    const { cache, figures, limits, signal, settings } = this.#request;
+    const { ulid, indexObject } = this.#block;
+    const found = new Map<number, Uint32Array>();
+    const missing: PostingsList[] = [];
+    for (const list of lists) {
+      const refs = cache?.get(ulid, list.offset);
+      figures.postings.touched++;
+      if (refs === undefined) missing.push(list);
+      else {
+        limits.bytes(refs.byteLength, "loading postings from index cache");
+        figures.postings.touchedBytes += refs.byteLength;
+        found.set(list.offset, refs);
+      }
+    }
+    if (missing.length === 0) return found;
+    missing.sort((a, b) => a.offset - b.offset);
+    const before = figures.postings.fetchedBytes;
+    const fetched = await fetchItems(
+      this.#block.reader(indexObject, signal),
+      missing.map((list) => list.offset),
+      {
+        file: indexObject,
+        estimate: 0,
+        ends: missing.map((list) => list.end),
+        end: this.#header.toc.postingsTable,
+        size: (bytes, at) => at + 4 <= bytes.length ? readU32(bytes, at) + 8 : undefined,
+      },
+      settings.ranges,
+      figures.postings,
+    );
+    limits.bytes(figures.postings.fetchedBytes - before, "fetching postings");
+    for (let i = 0; i < missing.length; i++) {
+      const { offset } = missing[i]!;
+      const r = fetched.regionOf[i]!;
+      const base = fetched.offsets[r]!;
+      const refs = decodePostings(fetched.regions[r]!, offset - base, indexObject, base);
+      figures.postings.fetched++;
+      figures.postings.touchedBytes += refs.byteLength;
+      cache?.put(ulid, offset, refs);
+      found.set(offset, refs);
+    }
+    return found;
+  }
+
+  // ---- Series entries ---------------------------------------------------------------------
+
+  async *#batches(): AsyncIterable<SeriesItems> {
+    const { ulid } = this.#block;
+    let selection: Selection;
+    try {
+      selection = await this.#select();
+    } catch (error) {
+      throw blockError("fetch postings", ulid, error);
+    }
+    const { refs, deferred } = selection;
+    const reader = new LabelReader(this.#header.tables);
+    const { version } = this.#header.tables;
+    const starts = Float64Array.from(refs, (ref) => seriesOffset(version, ref));
+    for (let from = 0; from < starts.length;) {
+      throwIfAborted(this.#request.signal);
+      const to = this.#seriesBatchEnd(starts, from);
+      try {
+        yield await this.#readSeries(starts.subarray(from, to), deferred, reader);
+      } catch (error) {
+        throw blockError("fetch series", ulid, error);
+      }
+      from = to;
+      if (this.#breather.due) await this.#breather.pause();
+    }
+  }
+
+  #seriesEstimate(): number {
+    const told = this.#block.meta.thanos?.indexStats.seriesMaxSize ?? 0;
+    const { seriesEstimate } = this.#request.settings;
+    return told > 0 && told < seriesEstimate ? told : seriesEstimate;
+  }
+
+  /** End of a batch that takes about `batchBytes` to read. */
+  #seriesBatchEnd(starts: Float64Array, from: number): number {
+    const { batchBytes, settings } = this.#request;
+    const most = Math.min(starts.length, from + settings.batchSeries);
+    const estimate = this.#seriesEstimate();
+    let bytes = estimate;
+    let to = from + 1;
+    while (to < most) {
+      const step = starts[to]! - starts[to - 1]!;
+      bytes += step <= settings.ranges.gap + estimate ? step : estimate;
+      if (bytes > batchBytes) break;
+      to++;
+    }
+    return to;
+  }
+
+  async #readSeries(
+    starts: Float64Array,
+    deferred: readonly Matcher[],
+    reader: LabelReader,
+  ): Promise<SeriesItems> {
+    const { minTime, maxTime, figures, limits, settings, signal, skipChunks } = this.#request;
+    const { indexObject } = this.#block;
+    const { toc, space } = this.#header;
+    const before = figures.series.fetchedBytes;
+    const fetched = await fetchItems(
+      this.#block.reader(indexObject, signal),
+      starts,
+      {
+        file: indexObject,
+        estimate: this.#seriesEstimate(),
+        end: toc.labelIndices > toc.series ? toc.labelIndices : toc.postingsTable,
+        size: (bytes, at, base) => seriesEntrySize(bytes, at, indexObject, base),
+      },
+      settings.ranges,
+      figures.series,
+    );
+    limits.bytes(figures.series.fetchedBytes - before, "fetching series");
+    const items = new SeriesItems();
+    const entry = new SeriesEntry();
+    let matched = 0;
+    for (let i = 0; i < starts.length; i++) {
+      const r = fetched.regionOf[i]!;
+      const base = fetched.offsets[r]!;
+      decodeSeries(fetched.regions[r]!, starts[i]! - base, entry, indexObject, base);
+      figures.series.touchedBytes += entry.size;
+      const raw = space.labels(entry, reader);
+      if (deferred.length > 0 && !deferred.every((m) => m.matches(labelValue(raw, m.name)))) {
+        continue;
+      }
+      matched++;
+      const labels = this.#labels.of(raw);
+      if (labels !== undefined) items.add(labels, raw, entry, minTime, maxTime);
+    }
+    figures.series.touched += starts.length;
+    figures.series.fetched += starts.length;
+    if (deferred.length > 0) limits.series(matched);
+    if (!skipChunks) limits.chunks(items.chunkCount);
+    return items;
+  }
+
+  // ---- Chunks -----------------------------------------------------------------------------
+
+  #chunkEstimate(): number {
+    const told = this.#block.meta.thanos?.indexStats.chunkMaxSize ?? 0;
+    const { chunkEstimate } = this.#request.settings;
+    return told > 0 && told < chunkEstimate ? told : chunkEstimate;
+  }
+
+  /** End of a batch whose chunks take about `batchBytes`, gaps that are read with them included. */
+  #batchEnd(items: SeriesItems, order: readonly number[], from: number): number {
+    const { batchBytes, settings } = this.#request;
+    const estimate = this.#chunkEstimate();
+    const { refs, starts } = items;
+    let bytes = 0;
+    let last = -1;
+    let to = from;
+    for (; to < order.length; to++) {
+      const start = starts[order[to]!]!;
+      const end = starts[order[to]! + 1]!;
+      const step = last >= 0 ? refs[start]! - last : 0;
+      bytes += step > 0 && step <= settings.ranges.gap + estimate ? step : 0;
+      const span = refs[end - 1]! - refs[start]!;
+      bytes += span >= 0 && span <= (end - start) * (settings.ranges.gap + estimate)
+        ? span
+        : (end - start) * estimate;
+      last = refs[end - 1]!;
+      if (bytes > batchBytes && to > from) break;
+    }
+    return to;
+  }
+
+  /** The series of order[from, to) with their chunks. */
+  async #load(
+    items: SeriesItems,
+    order: readonly number[],
+    from: number,
+    to: number,
+  ): Promise<Series[]> {
+    const { starts } = items;
+    let count = 0;
+    for (let k = from; k < to; k++) count += starts[order[k]! + 1]! - starts[order[k]!]!;
+    // Chunk k of the batch is chunk `sources[k]` of the items.
+    const sources = new Uint32Array(count);
+    let n = 0;
+    let ascending = true;
+    let last = -1;
+    for (let k = from; k < to; k++) {
+      const end = starts[order[k]! + 1]!;
+      for (let c = starts[order[k]!]!; c < end; c++) {
+        const ref = items.refs[c]!;
+        if (ref < last) ascending = false;
+        last = ref;
+        sources[n++] = c;
+      }
+    }
+    const chunks = new Array<AggrChunk | readonly AggrChunk[] | undefined>(count);
+    if (ascending) await this.#fetchChunks(items, sources, undefined, chunks);
+    else {
+      // Read in the order of the file; the results go back to their places.
+      const places = new Uint32Array(count);
+      for (let k = 0; k < count; k++) places[k] = k;
+      places.sort((a, b) => items.refs[sources[a]!]! - items.refs[sources[b]!]!);
+      await this.#fetchChunks(items, sources, places, chunks);
+    }
+    const series: Series[] = [];
+    n = 0;
+    for (let k = from; k < to; k++) {
+      const i = order[k]!;
+      const list: AggrChunk[] = [];
+      for (let c = starts[i]!; c < starts[i + 1]!; c++) {
+        const chunk = chunks[n++];
+        if (chunk === undefined) continue;
+        if (Array.isArray(chunk)) list.push(...chunk);
+        else list.push(chunk as AggrChunk);
+      }
+      // All its chunks are damaged: the warning tells of it, the series itself says nothing.
+      if (list.length > 0) series.push({ labels: items.labels[i]!, chunks: list });
+    }
+    return series;
+  }
+
+  /** Fills `out`; chunks of one segment are fetched together. */
+  async #fetchChunks(
+    items: SeriesItems,
+    sources: Uint32Array,
+    places: Uint32Array | undefined,
+    out: (AggrChunk | readonly AggrChunk[] | undefined)[],
+  ): Promise<void> {
+    const { refs } = items;
+    const place = (k: number) => places === undefined ? k : places[k]!;
+    for (let from = 0; from < sources.length;) {
+      const segment = segmentOfRef(refs[sources[place(from)]!]!);
+      let to = from + 1;
+      while (to < sources.length && segmentOfRef(refs[sources[place(to)]!]!) === segment) to++;
+      try {
+        await this.#fetchSegment(segment, items, sources, places, from, to, out);
+      } catch (error) {
+        const kind = errorKind(error);
+        // A missing or cut object costs its own chunks; the rest of the block is still good.
+        if (kind !== "not_found" && kind !== "corruption") {
+          throw blockError("fetch chunks", this.#block.ulid, error);
+        }
+        this.#tellDamage(error, to - from);
+      }
+      from = to;
+    }
+  }
+
+  #tellDamage(error: unknown, chunks: number): void {
+    this.#request.figures.corruptChunks += chunks;
+    this.#request.damaged(blockError("fetch chunks", this.#block.ulid, error));
+  }
+
+  async #fetchSegment(
+    segment: number,
+    items: SeriesItems,
+    sources: Uint32Array,
+    places: Uint32Array | undefined,
+    from: number,
+    to: number,
+    out: (AggrChunk | readonly AggrChunk[] | undefined)[],
+  ): Promise<void> {
+    const { figures, limits, settings, signal } = this.#request;
+    const object = this.#block.segmentObject(segment);
+    const starts = new Float64Array(to - from);
+    for (let k = from; k < to; k++) {
+      starts[k - from] = offsetOfRef(items.refs[sources[places === undefined ? k : places[k]!]!]!);
+    }
+    const before = figures.chunks.fetchedBytes;
+    const fetched = await fetchItems(
+      this.#block.reader(object, signal),
+      starts,
+      {
+        file: object,
+        estimate: this.#chunkEstimate(),
+        end: this.#block.segmentEnd(segment),
+        size: (bytes, at, base) => chunkRecordSize(bytes, at, object, base),
+      },
+      settings.ranges,
+      figures.chunks,
+    );
+    limits.bytes(figures.chunks.fetchedBytes - before, "fetching chunks");
+    figures.chunks.touched += starts.length;
+    figures.chunks.fetched += starts.length;
+    const { regions, offsets, regionOf } = fetched;
+    for (let k = 0; k < starts.length; k++) {
+      const r = regionOf[k]!;
+      const base = offsets[r]!;
+      const target = places === undefined ? from + k : places[from + k]!;
+      const source = sources[target]!;
+      try {
+        const chunk = decodeChunkRecord(regions[r]!, starts[k]! - base, object, base);
+        figures.chunks.touchedBytes += chunk.data.length;
+        out[target] = this.#aggrChunk(items.minTimes[source]!, items.maxTimes[source]!, chunk);
+      } catch (error) {
+        if (!(error instanceof CorruptionError)) throw error;
+        this.#tellDamage(error.in(object, starts[k]!), 1);
+      }
+    }
+  }
+
+  #aggrChunk(
+    minTime: number,
+    maxTime: number,
+    chunk: Chunk,
+  ): AggrChunk | readonly AggrChunk[] {
+    const { encoding } = chunk;
+    if (encoding === ENCODING_AGGR) return this.#parts(minTime, maxTime, chunk);
+    if (encoding <= ENCODING_FLOAT_HISTOGRAM) return rawChunk(minTime, maxTime, chunk);
+    // The wire knows only the classic encodings.
+    const batch = new SampleBatch();
+    appendChunk(chunk, batch);
+    return encodeSamples(batch).map((c) => rawChunk(c.minTime, c.maxTime, c.chunk));
+  }
+
+  /** The parts of an aggregate chunk that were asked for. */
+  #parts(minTime: number, maxTime: number, chunk: Chunk): AggrChunk | readonly AggrChunk[] {
+    const parts = readAggrChunk(chunk.data);
+    const hashes = new Uint32Array(2 * PART_NAMES.length);
+    const out: AggrChunk = { minTime, maxTime, hashes };
+    let missing = 0;
+    for (const aggregate of this.#request.aggregates) {
+      if (aggregate === AGGR_RAW) continue;
+      const name = PART_NAMES[aggregate];
+      if (name === undefined) {
+        throw new MnemeError("bad_data", `unknown aggregate ${aggregate}`);
+      }
+      const part = parts[name];
+      if (part !== undefined) {
+        out[name] = part;
+        xxhash64Into(part.data, hashes, aggregate * 2);
+        continue;
+      }
+      // Histograms have no smallest and no largest value; for floats every part must be there.
+      const histogram = (parts.sum?.encoding ?? ENCODING_XOR) !== ENCODING_XOR;
+      if (!histogram || (aggregate !== AGGR_MIN && aggregate !== AGGR_MAX)) {
+        throw new MnemeError("execution", `aggregate ${name} does not exist`);
+      }
+      missing++;
+    }
+    return missing > 0 && missing === this.#request.aggregates.length ? [] : out;
+  }
+}
+
+/** Parts of an aggregate chunk by AGGR_ number. */
+const PART_NAMES: readonly (keyof AggrParts | undefined)[] = (() => {
+  const names = new Array<keyof AggrParts | undefined>(6).fill(undefined);
+  names[AGGR_COUNT] = "count";
+  names[AGGR_SUM] = "sum";
+  names[AGGR_MIN] = "min";
+  names[AGGR_MAX] = "max";
+  names[AGGR_COUNTER] = "counter";
+  return names;
+})();
+
+function rawChunk(minTime: number, maxTime: number, raw: Chunk): AggrChunk {
+  const hashes = new Uint32Array(2);
+  xxhash64Into(raw.data, hashes);
+  return { minTime, maxTime, raw, hashes };
+}
