@@ -7,61 +7,121 @@ import type { SampleBatch } from "../model/mod.ts";
 /**
  * Replaces `out` with the union of `replicas` (each ascending in time).
  *
- * At equal times the replica that is not the one just read wins, so of two replicas in step the
- * second one's samples come through.
+ * One replica is read from, the others wait in a heap by time. At equal times the waiting one takes
+ * over, so of two replicas in step the second one's samples come through.
  * Owner: inputs are only read; `out` must be none of them.
+ * Source: the order that Prometheus' chained series merge gives.
  */
 export function mergeChain(replicas: readonly SampleBatch[], out: SampleBatch): void {
   assert(!replicas.includes(out), "the target of a merge is not one of its inputs");
   out.clear();
-  const at = new Int32Array(replicas.length);
-  let current = earliest(replicas, at, -1);
-  if (current < 0) return;
+  if (replicas.length === 0) return;
+  let total = 0;
+  for (const replica of replicas) total += replica.length;
+  out.reserve(total);
+  const plain = replicas.every((r) => r.h === null && r.st === null);
+  const waiting = new Waiting(replicas);
+  for (let r = 1; r < replicas.length; r++) if (replicas[r]!.length > 0) waiting.push(r);
+  const { at } = waiting;
+  let current = 0;
+  let last = -Infinity;
+  // The one read from stands before its next sample, those that wait stand on theirs.
+  at[0] = -1;
   for (;;) {
     const source = replicas[current]!;
-    // Runs that no other replica interrupts are copied at once.
-    const other = earliest(replicas, at, current);
-    const from = at[current]!;
-    let to = from + 1;
-    const limit = other < 0 ? Infinity : replicas[other]!.t[at[other]!]!;
-    while (to < source.length && source.t[to]! < limit) to++;
-    out.appendRange(source, from, to);
-    at[current] = to;
-    const last = out.t[out.length - 1]!;
-    if (other < 0) return;
-    for (let r = 0; r < replicas.length; r++) {
-      if (r === current) continue;
-      const { t, length } = replicas[r]!;
-      while (at[r]! < length && t[at[r]!]! <= last) at[r]!++;
+    const { t, length } = source;
+    let i = at[current]! + 1;
+    while (i < length && t[i]! <= last) i++;
+    // Up to the first time of those that wait, its samples are copied at once.
+    const limit = waiting.size === 0 ? Infinity : waiting.firstTime();
+    let end = i;
+    while (end < length && t[end]! < limit) end++;
+    if (end > i) {
+      append(source, i, end, out, plain);
+      last = t[end - 1]!;
     }
-    const next = earliest(replicas, at, current);
-    if (next >= 0) {
-      const stays = to < source.length && source.t[to]! < replicas[next]!.t[at[next]!]!;
-      if (!stays) current = next;
-    }
-    while (
-      at[current]! < replicas[current]!.length && replicas[current]!.t[at[current]!]! <= last
-    ) {
-      at[current]!++;
-    }
-    if (at[current]! >= replicas[current]!.length) {
-      current = earliest(replicas, at, -1);
-      if (current < 0) return;
+    if (waiting.size === 0) return;
+    at[current] = end;
+    if (end < length) waiting.push(current);
+    current = waiting.pop();
+    const next = at[current]!;
+    const time = replicas[current]!.t[next]!;
+    if (time > last) {
+      append(replicas[current]!, next, next + 1, out, plain);
+      last = time;
     }
   }
 }
 
-/** Index of the replica with the smallest next time, without `skip`; -1 when all are at their end. */
-function earliest(replicas: readonly SampleBatch[], at: Int32Array, skip: number): number {
-  let best = -1;
-  let time = Infinity;
-  for (let r = 0; r < replicas.length; r++) {
-    if (r === skip || at[r]! >= replicas[r]!.length) continue;
-    const t = replicas[r]!.t[at[r]!]!;
-    if (t < time) {
-      time = t;
-      best = r;
+/** Appends samples [from, to); the target has room for them. */
+function append(
+  source: SampleBatch,
+  from: number,
+  to: number,
+  out: SampleBatch,
+  plain: boolean,
+): void {
+  if (!plain || to - from > 16) {
+    out.appendRange(source, from, to);
+    return;
+  }
+  const { t, v } = out;
+  let n = out.length;
+  for (let i = from; i < to; i++, n++) {
+    t[n] = source.t[i]!;
+    v[n] = source.v[i]!;
+  }
+  out.length = n;
+}
+
+/** A binary heap of replicas by the time of their current sample. */
+class Waiting {
+  readonly #replicas: readonly SampleBatch[];
+  readonly #heap: Int32Array;
+  /** Index of each replica's current sample. */
+  readonly at: Int32Array;
+  size = 0;
+
+  constructor(replicas: readonly SampleBatch[]) {
+    this.#replicas = replicas;
+    this.#heap = new Int32Array(replicas.length);
+    this.at = new Int32Array(replicas.length);
+  }
+
+  #time(slot: number): number {
+    const r = this.#heap[slot]!;
+    return this.#replicas[r]!.t[this.at[r]!]!;
+  }
+  firstTime(): number {
+    return this.#time(0);
+  }
+  #swap(i: number, j: number): void {
+    const r = this.#heap[i]!;
+    this.#heap[i] = this.#heap[j]!;
+    this.#heap[j] = r;
+  }
+
+  push(replica: number): void {
+    let i = this.size++;
+    this.#heap[i] = replica;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (this.#time(i) >= this.#time(parent)) return;
+      this.#swap(i, parent);
+      i = parent;
     }
   }
-  return best;
+
+  pop(): number {
+    this.#swap(0, --this.size);
+    for (let i = 0;;) {
+      let child = 2 * i + 1;
+      if (child >= this.size) break;
+      if (child + 1 < this.size && this.#time(child + 1) < this.#time(child)) child++;
+      if (this.#time(child) >= this.#time(i)) break;
+      this.#swap(i, child);
+      i = child;
+    }
+    return this.#heap[this.size]!;
+  }
 }

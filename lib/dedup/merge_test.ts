@@ -124,6 +124,5 @@ Deno.test("mergeChain() lets the second of two replicas in step through", () => 
   const b = batchOf([[0, 2], [10, 2], [20, 2]]);
   const out = new SampleBatch();
   mergeChain([a, b], out);
-  assert.deepEqual(pairs(out), [[0, 1], [10, 2], [20, 1]].map(([t]) => [t!, out.v[t! / 10]!]));
-  assert.equal(out.v[1], 2);
+  assert.deepEqual(pairs(out), [[0, 2], [10, 2], [20, 2]]);
 });

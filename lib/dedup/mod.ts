@@ -9,3 +9,4 @@ export * from "./chain.ts";
 export * from "./overlap_split.ts";
 export * from "./penalty.ts";
 export * from "./read_series.ts";
+export * from "./replica_labels.ts";

@@ -101,6 +101,8 @@ interface Cursor {
   time(): number;
   alive(): boolean;
   seek(time: number): void;
+  /** True when the current sample is no histogram; only while alive. */
+  isFloat(): boolean;
   /** The replica that the current sample comes from. */
   source(): Leaf;
   /** Forwards a counter correction to every input below. */
@@ -162,12 +164,15 @@ class Pair implements Cursor {
   alive(): boolean {
     return this.#chosen().alive();
   }
+  isFloat(): boolean {
+    return this.#chosen().isFloat();
+  }
   source(): Leaf {
     return this.#chosen().source();
   }
   adjustAt(last: number): void {
-    if (this.#a.alive()) this.#a.adjustAt(last);
-    if (this.#b.alive()) this.#b.adjustAt(last);
+    if (this.#a.alive() && this.#a.isFloat()) this.#a.adjustAt(last);
+    if (this.#b.alive() && this.#b.isFloat()) this.#b.adjustAt(last);
   }
   /** Moves to the next sample; false at the end. */
   next(): boolean {
@@ -217,10 +222,20 @@ function mergeMany(replicas: readonly SampleBatch[], counter: boolean, out: Samp
     if (merged instanceof Pair) merged.next();
     merged = top;
   }
+  const plain = replicas.every((r) => r.h === null && r.st === null);
+  let total = 0;
+  for (const replica of replicas) total += replica.length;
+  out.reserve(total);
+  const { t, v } = out;
   while (top!.next()) {
     const leaf = top!.source();
+    const { batch, index } = leaf;
     const at = out.length;
-    out.appendRange(leaf.batch, leaf.index, leaf.index + 1);
+    if (plain) {
+      t[at] = batch.t[index]!;
+      v[at] = batch.v[index]!;
+      out.length = at + 1;
+    } else out.appendRange(batch, index, index + 1);
     if (leaf.adjust !== 0 && leaf.isFloat()) out.v[at] = leaf.value();
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { compareUtf8 } from "../base/mod.ts";
+import { runBench } from "../base/testing/bench.ts";
 import { Random } from "../base/testing/random.ts";
 import { subsets } from "../base/testing/exhaustive.ts";
 import {
@@ -21,6 +22,7 @@ import {
   subtract,
   union,
 } from "./mod.ts";
+import { bench } from "./tsdb_bench.ts";
 
 function randomList(random: Random, size: number, range: number): Uint32Array {
   const set = new Set<number>();
@@ -182,4 +184,8 @@ Deno.test("deferGroups() puts off a label with very many values beside a selecti
   assert.deepEqual(deferred, [matchers[1]]);
   const alone = deferGroups(planPostings(tables, [matchers[1]!]));
   assert.equal(listsOfPlan(alone.plan).length, values.length);
+});
+
+Deno.test("the benchmark runs at its small size", async () => {
+  assert.equal((await runBench(bench, { size: "small" })).length, 10);
 });

@@ -122,7 +122,11 @@ export const bench: Bench = {
     );
     b.measure("subtract", work, () => hashList(subtract(many, more)));
     b.measure("union of two", work, () => hashList(union([many, more])));
-    const parts = Array.from({ length: 500 }, (_, k) => many.filter((_, i) => i % 500 === k));
+    // Like the lists of a label's values: each series in one of 500.
+    const parts = Array.from(
+      { length: 500 },
+      (_, k) => Uint32Array.from({ length: size / 500 }, (_, i) => many[i * 500 + k]!),
+    );
     b.measure("union of 500", { work: size, unit: "reference" }, () => hashList(union(parts)));
   },
 };
