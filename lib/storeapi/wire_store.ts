@@ -657,23 +657,24 @@ function readRawChunk(r: ProtoReader): RawChunk | undefined {
     r.offset = start;
     return undefined;
   };
-  if (b[start] !== 0x08) return undefined;
+  // The shortest usual form: two times, and a part of one byte of data, two bytes each at least.
+  if (end - start < 9 || b[start] !== 0x08) return undefined;
   r.offset = start + 1;
   const minTime = r.rawInt64();
-  if (b[r.offset] !== 0x10) return back();
+  if (r.offset + 1 >= end || b[r.offset] !== 0x10) return back();
   r.offset++;
   const maxTime = r.rawInt64();
-  if (b[r.offset] !== 0x1a) return back();
+  if (r.offset + 1 >= end || b[r.offset] !== 0x1a) return back();
   r.offset++;
   // The part must fill the rest of the message.
   const size = r.rawInt64();
-  if (size < 0 || r.offset + size !== end) return back();
+  if (size < 3 || r.offset + size !== end) return back();
   let encoding = ENCODING_XOR;
   if (b[r.offset] === 0x08 && b[r.offset + 1]! < 0x80) {
     encoding = b[r.offset + 1]! + 1;
     r.offset += 2;
   }
-  if (b[r.offset] !== 0x12) return back();
+  if (r.offset + 1 >= end || b[r.offset] !== 0x12) return back();
   r.offset++;
   const length = r.rawInt64();
   const dataAt = r.offset;
