@@ -4,6 +4,9 @@ import { formatListenAddress, type ListenAddress } from "../config/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
 import type { Actor } from "./run_group.ts";
 
+/** Time for the refusals of the last requests to go out, ms. */
+const LAST_ANSWERS = 500;
+
 /** What to serve and where. */
 export interface HttpServerOptions {
   readonly address: ListenAddress;
@@ -24,6 +27,8 @@ export class HttpServer implements Actor {
   readonly #options: HttpServerOptions;
   readonly #logger: Logger;
   readonly #kill = new AbortController();
+  /** Ends each request that has no answer yet with 503. */
+  readonly #refusals = new Set<() => void>();
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
 
   constructor(options: HttpServerOptions) {
@@ -53,7 +58,12 @@ export class HttpServer implements Actor {
           this.#logger.error("request failed outside the application", { err: error });
           return new Response("internal error\n", { status: 500 });
         },
-      }, (request, info) => handle(request, `${info.remoteAddr.hostname}:${info.remoteAddr.port}`));
+      }, (request, info) => {
+        const { hostname, port } = info.remoteAddr;
+        return this.#answer(async () =>
+          await handle(request, formatListenAddress({ hostname, port }))
+        );
+      });
     } catch (cause) {
       const where = formatListenAddress(address);
       const why = cause instanceof Deno.errors.AddrInUse
@@ -67,38 +77,45 @@ export class HttpServer implements Actor {
     }
   }
 
+  #answer(work: () => Promise<Response>): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const refuse = () => resolve(new Response(null, { status: 503 }));
+      this.#refusals.add(refuse);
+      work().then(resolve, reject).finally(() => this.#refusals.delete(refuse));
+    });
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const server = this.#server;
     if (server === undefined) throw new MnemeError("internal", `${this.name} was not started`);
     this.#logger.info("listening for requests and metrics", {
       address: formatListenAddress(this.address),
     });
-    const { gracePeriod } = this.#options;
-    const drain = async () => {
-      this.#logger.info("internal server is shutting down");
-      if (gracePeriod > 0) {
-        let timer: ReturnType<typeof setTimeout> | undefined;
-        const late = new Promise<void>((resolve) => {
-          timer = setTimeout(() => {
-            this.#logger.warn("requests did not end within the grace period, closing connections", {
-              grace_period_seconds: gracePeriod / 1000,
-            });
-            resolve();
-          }, gracePeriod);
-        });
-        await Promise.race([server.shutdown(), late]);
-        clearTimeout(timer);
-      }
-      this.#kill.abort();
-    };
     const stopped = new Promise<void>((resolve) => {
-      const stop = () => drain().then(resolve);
-      if (signal.aborted) stop();
-      else signal.addEventListener("abort", stop, { once: true });
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
     });
     await Promise.race([server.finished, stopped]);
-    if (signal.aborted) await stopped;
-    await server.finished;
+    if (!signal.aborted) throw new MnemeError("internal", `${this.name} ended by itself`);
+    this.#logger.info("internal server is shutting down");
+    if (this.#options.gracePeriod <= 0) this.#kill.abort();
+    else await this.#drain(server, this.#options.gracePeriod);
     this.#logger.info("internal server is shutdown gracefully");
+  }
+
+  /** Ends when every connection has, or a little after the grace period. */
+  async #drain(server: Deno.HttpServer<Deno.NetAddr>, gracePeriod: number): Promise<void> {
+    const timers: ReturnType<typeof setTimeout>[] = [];
+    const late = new Promise<void>((resolve) => {
+      timers.push(setTimeout(() => {
+        this.#logger.warn("requests did not end within the grace period, closing connections", {
+          grace_period_seconds: gracePeriod / 1000,
+        });
+        for (const refuse of this.#refusals) refuse();
+        timers.push(setTimeout(resolve, LAST_ANSWERS));
+      }, gracePeriod));
+    });
+    await Promise.race([server.shutdown(), late]);
+    timers.forEach(clearTimeout);
   }
 }

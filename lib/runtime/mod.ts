@@ -11,3 +11,4 @@ export * from "./http_server.ts";
 export * from "./process_metrics.ts";
 export * from "./run_group.ts";
 export * from "./signals.ts";
+export * from "./watch_files.ts";
