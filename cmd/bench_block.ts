@@ -1,5 +1,5 @@
 /** `bench block plan` and `bench block gen`: what to generate, and generating it. */
-import { type Clock, MnemeError } from "../lib/base/mod.ts";
+import { MnemeError } from "../lib/base/mod.ts";
 import { type ConfigOf, flag } from "../lib/config/mod.ts";
 import { uploadBlock } from "../lib/block/mod.ts";
 import {
@@ -17,14 +17,8 @@ import {
 import { labelsFromPairs } from "../lib/model/mod.ts";
 import { type Bucket, openBucket } from "../lib/objstore/mod.ts";
 import type { Logger } from "../lib/telemetry/mod.ts";
-import { SystemFiles } from "../lib/tsdb/mod.ts";
-
-/** What the commands need from the process. */
-export interface BenchEnv {
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
+import { type Files, SystemFiles } from "../lib/tsdb/mod.ts";
+import type { CommandEnv } from "./command.ts";
 
 /** Flags of `bench block plan`. */
 export const planFlags = {
@@ -50,7 +44,7 @@ const DEFAULT_MAX_TIME = 30 * 60_000;
 /** Prints the plan of a profile to standard output. */
 export async function runBlockPlan(
   config: ConfigOf<typeof planFlags>,
-  env: BenchEnv,
+  env: CommandEnv,
 ): Promise<void> {
   const { profile, maxTime } = config;
   const now = env.clock.now();
@@ -63,8 +57,14 @@ export async function runBlockPlan(
   });
   const writer = Deno.stdout.writable.getWriter();
   const encoder = new TextEncoder();
-  for (const document of printPlan(blocks)) await writer.write(encoder.encode(document));
-  writer.releaseLock();
+  try {
+    for (const document of printPlan(blocks)) await writer.write(encoder.encode(document));
+  } catch (error) {
+    // The reader has seen enough, as `head` does.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  } finally {
+    writer.releaseLock();
+  }
 }
 
 /** Flags of `bench block gen`. */
@@ -87,24 +87,38 @@ export const genFlags = {
 /** Generates the blocks of a plan, and uploads them when a bucket is given. */
 export async function runBlockGen(
   config: ConfigOf<typeof genFlags>,
-  env: BenchEnv,
+  env: CommandEnv,
 ): Promise<void> {
-  const { logger, clock, signal } = env;
   const document = config.objstore.load();
   const plan = config.config.given
     ? readPlanList(config.config.load(), config.config.source)
     : await readStandardInput();
-  if (plan.length === 0) logger.warn("the plan has no blocks");
-  await using bucket = await openUpload(document, config.objstore.source, plan);
+  if (plan.length === 0) env.logger.warn("the plan has no blocks");
+  const bucket = await openUpload(document, config.objstore.source, plan);
   const files = new SystemFiles();
-  const directory = config.outputDir.replace(/(?<=.)\/+$/, "");
-  files.mkdir(directory);
+  files.mkdir(config.outputDir);
+  try {
+    const run = (signal: AbortSignal) => generate(plan, config, bucket, files, env, signal);
+    await env.runGroup([{ name: "generator", run }]);
+  } finally {
+    await bucket?.close();
+  }
+}
 
+async function generate(
+  plan: readonly BlockSpec[],
+  config: ConfigOf<typeof genFlags>,
+  bucket: Bucket | undefined,
+  files: Files,
+  env: CommandEnv,
+  signal: AbortSignal,
+): Promise<void> {
+  const { logger, clock } = env;
   const samples = plan.reduce((n, block) => n + plannedSamples(block), 0);
   const progress = new Progress(clock, plan.length, samples);
   using report = new Report(progress, logger);
   const count = await generateBlocks(plan, {
-    directory,
+    directory: config.outputDir.replace(/(?<=.)\/+$/, ""),
     files,
     workers: config.workers === 0 ? navigator.hardwareConcurrency : config.workers,
     clock,
@@ -113,14 +127,14 @@ export async function runBlockGen(
     onSamples: (n) => progress.doneSamples += n,
     async onBlock({ path, meta }) {
       report.note("generated block", { path, count: meta.stats.numSeries });
-      if (bucket.target !== undefined) {
-        await uploadBlock(bucket.target, files, path, { clock, signal });
-        report.note("uploaded block", { block: meta.ulid, bucket: bucket.target.name });
+      if (bucket !== undefined) {
+        await uploadBlock(bucket, files, path, { clock, signal });
+        report.note("uploaded block", { block: meta.ulid, bucket: bucket.name });
       }
       progress.doneBlocks++;
     },
   });
-  report[Symbol.dispose]();
+  report.end();
   logger.info("all blocks done", { count, ...progress.fields() });
 }
 
@@ -140,18 +154,15 @@ async function openUpload(
   document: string,
   source: string,
   plan: readonly BlockSpec[],
-): Promise<{ readonly target: Bucket | undefined } & AsyncDisposable> {
-  if (document.trim() === "") {
-    return { target: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
-  }
+): Promise<Bucket | undefined> {
+  if (document.trim() === "") return undefined;
   if (plan.some((block) => block.externalLabels.length === 0)) {
     throw new MnemeError(
       "bad_data",
       "blocks to upload need external labels: plan them with --labels",
     );
   }
-  const target = await openBucket(document, { source });
-  return { target, [Symbol.asyncDispose]: () => target.close() };
+  return await openBucket(document, { source });
 }
 
 const BAR_EVERY = 200;
@@ -180,15 +191,28 @@ class Report implements Disposable {
   }
 
   #draw(): void {
-    const { columns } = Deno.consoleSize();
-    this.#write(`\r\x1b[K${this.#progress.bar(columns - 1)}`);
+    this.#write(`\r\x1b[K${this.#progress.bar(terminalWidth() - 1)}`);
   }
   #write(text: string): void {
     Deno.stderr.writeSync(this.#encoder.encode(text));
   }
 
-  [Symbol.dispose](): void {
+  /** Stops telling; may be called twice. */
+  end(): void {
     clearInterval(this.#timer);
     if (this.#isTerminal) this.#write("\r\x1b[K");
+  }
+  [Symbol.dispose](): void {
+    this.end();
+  }
+}
+
+/** Columns of the terminal; 80 when it does not tell. */
+function terminalWidth(): number {
+  try {
+    const { columns } = Deno.consoleSize();
+    return columns > 0 ? columns : 80;
+  } catch {
+    return 80;
   }
 }

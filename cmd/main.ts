@@ -22,7 +22,13 @@ interface Entry {
 }
 
 /** Every command in the order of the help text. */
-export const COMMANDS: readonly Entry[] = [];
+export const COMMANDS: readonly Entry[] = [
+  {
+    name: "bench",
+    help: "Generates data for benchmarks and demonstrations.",
+    load: async () => (await import("./bench.ts")).bench,
+  },
+];
 
 /** Runs the program: the exit code. */
 export async function runMneme(

@@ -52,7 +52,7 @@ export class Progress {
       blocks: `${this.doneBlocks}/${this.blocks}`,
       samples: this.doneSamples,
       samples_per_second: Math.round(this.samplesPerSecond),
-      ...(left === undefined ? {} : { left: formatSeconds(left) }),
+      ...(left === undefined || left === 0 ? {} : { left: formatSeconds(left) }),
     };
   }
 }
