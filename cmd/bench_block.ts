@@ -117,7 +117,7 @@ async function generate(
   const samples = plan.reduce((n, block) => n + plannedSamples(block), 0);
   const progress = new Progress(clock, plan.length, samples);
   using report = new Report(progress, logger);
-  const count = await generateBlocks(plan, {
+  const generated = generateBlocks(plan, {
     directory: config.outputDir.replace(/(?<=.)\/+$/, ""),
     files,
     workers: config.workers === 0 ? navigator.hardwareConcurrency : config.workers,
@@ -133,6 +133,12 @@ async function generate(
       }
       progress.doneBlocks++;
     },
+  });
+  const count = await generated.catch((error) => {
+    if (!signal.aborted) throw error;
+    // Whoever waits for the data must not take a part for the whole.
+    const { doneBlocks, blocks } = progress;
+    throw new MnemeError("execution", `interrupted after ${doneBlocks} of ${blocks} blocks`);
   });
   report.end();
   logger.info("all blocks done", { count, ...progress.fields() });
