@@ -2,13 +2,8 @@
 import assert from "node:assert/strict";
 import { MnemeError } from "../lib/base/mod.ts";
 import { flag } from "../lib/config/mod.ts";
-import {
-  type Command,
-  defineCommand,
-  defineGroup,
-  type ProgramHost,
-  runProgram,
-} from "./command.ts";
+import { type Command, type ProgramHost, runProgram } from "../lib/runtime/mod.ts";
+import { defineCommand, defineGroup } from "./command.ts";
 import { COMMANDS, runMneme } from "./main.ts";
 
 function host(): ProgramHost & { out: string[]; err: string[] } {

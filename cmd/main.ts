@@ -7,13 +7,12 @@ import {
 } from "../lib/config/mod.ts";
 import {
   type Command,
-  exitWith,
   printCommandLineError,
-  processHost,
   type ProgramHost,
   programRoot,
   runProgram,
-} from "./command.ts";
+} from "../lib/runtime/mod.ts";
+import { exitWith, processHost } from "./command.ts";
 
 interface Entry {
   readonly name: string;

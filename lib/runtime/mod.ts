@@ -1,14 +1,17 @@
 /**
  * runtime: the process. Layer 8; the one library module that may use Deno's own API freely.
  *
- * Actors and their group, operating system signals, the HTTP server, child processes, metrics of
- * the process. Main types: Actor, HttpServer, ProcessSignals, ChildProcess.
+ * Programs made of commands, actors and their group, operating system signals, the HTTP and gRPC
+ * servers, child processes, metrics of the process.
+ * Main types: Command, CommandEnv, Actor, HttpServer, GrpcServer, ChildProcess.
  */
 export * from "./child_process.ts";
+export * from "./data_directory.ts";
 export * from "./grpc_metrics.ts";
 export * from "./grpc_server.ts";
 export * from "./http_server.ts";
 export * from "./process_metrics.ts";
+export * from "./program.ts";
 export * from "./run_group.ts";
 export * from "./signals.ts";
 export * from "./watch_files.ts";

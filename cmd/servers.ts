@@ -1,0 +1,91 @@
+/** The two servers of a command, made from the flags of `flags_common.ts`. */
+import type { Hono } from "hono";
+import { addStatusRoutes, createApp, type TenantLabel } from "../lib/api/mod.ts";
+import { MnemeError } from "../lib/base/mod.ts";
+import type { ConfigOf } from "../lib/config/mod.ts";
+import type { ServerTls, Service } from "../lib/rpc/mod.ts";
+import { GrpcServer, HttpServer } from "../lib/runtime/mod.ts";
+import type { Probe } from "../lib/telemetry/mod.ts";
+import type { CommandEnv } from "./command.ts";
+import type { grpcFlags, httpFlags } from "./flags_common.ts";
+
+/** The HTTP server of a command: the base application with status pages and the command's routes. */
+export function httpServer(
+  config: ConfigOf<typeof httpFlags>,
+  env: CommandEnv,
+  options: {
+    readonly probe: Probe;
+    readonly routePrefix?: string;
+    readonly cors?: boolean;
+    readonly tenant?: TenantLabel;
+    readonly addRoutes?: (api: Hono) => void;
+  },
+): HttpServer {
+  if (config.httpConfig !== "") {
+    // Serving without the TLS or the passwords that were asked for would be worse than not at all.
+    throw new MnemeError(
+      "bad_data",
+      "--http.config is not supported yet: TLS and authentication need a proxy in front",
+    );
+  }
+  const { addRoutes, ...appOptions } = options;
+  const app = createApp(
+    { ...appOptions, component: env.name, metrics: env.metrics, logger: env.logger },
+    (api) => {
+      addStatusRoutes(api, {
+        flags: env.flags,
+        build: env.build,
+        startTime: env.startTime,
+        cwd: Deno.cwd(),
+      });
+      addRoutes?.(api);
+    },
+  );
+  return new HttpServer({
+    address: config.httpAddress,
+    handle: (request) => app.fetch(request),
+    gracePeriod: config.httpGracePeriod,
+    logger: env.logger,
+  });
+}
+
+/** The gRPC server of a command. */
+export function grpcServer(
+  config: ConfigOf<typeof grpcFlags>,
+  env: CommandEnv,
+  options: {
+    readonly probe: Probe;
+    readonly services: readonly Service[];
+    readonly maxReceiveBytes?: number;
+  },
+): GrpcServer {
+  const tls = serverTls(config);
+  return new GrpcServer({
+    ...options,
+    address: config.grpcAddress,
+    metrics: env.metrics,
+    logger: env.logger,
+    gracePeriod: config.grpcGracePeriod,
+    maxConnectionAge: config.grpcMaxConnectionAge,
+    ...(tls === undefined ? {} : { tls }),
+  });
+}
+
+function serverTls(config: ConfigOf<typeof grpcFlags>): ServerTls | undefined {
+  const { grpcTlsCert: cert, grpcTlsKey: key, grpcTlsClientCa: clientCa } = config;
+  if (cert === "" && key === "") {
+    if (clientCa === "") return undefined;
+    throw new MnemeError(
+      "bad_data",
+      "when a client CA is used a server key and certificate must also be provided",
+    );
+  }
+  if (cert === "" || key === "") {
+    throw new MnemeError("bad_data", "both server key and certificate must be provided");
+  }
+  return {
+    cert: Deno.readFileSync(cert),
+    key: Deno.readFileSync(key),
+    ...(clientCa === "" ? {} : { clientCa: Deno.readFileSync(clientCa) }),
+  };
+}
