@@ -203,6 +203,8 @@ export function quoteGo(text: string): string {
     else if (c === 0x09) s += "\\t";
     else if (c === 0x0b) s += "\\v";
     else if (c < 0x20 || c === 0x7f) s += "\\x" + c.toString(16).padStart(2, "0");
+    // A byte that is no UTF-8, kept as a lone surrogate.
+    else if (c >= 0xdc80 && c <= 0xdcff) s += "\\x" + (c - 0xdc00).toString(16);
     else if (/[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(ch)) s += ch;
     else if (c < 0x10000) s += "\\u" + c.toString(16).padStart(4, "0");
     else s += "\\U" + c.toString(16).padStart(8, "0");
