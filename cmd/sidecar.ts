@@ -26,7 +26,6 @@ import {
 import { Probe } from "../lib/telemetry/mod.ts";
 import { SystemFiles } from "../lib/tsdb/mod.ts";
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
-import { grpcServer, httpServer } from "./flags_common.ts";
 import { sidecarFlags } from "./sidecar_flags.ts";
 import { grpcServer, httpServer } from "./servers.ts";
 
