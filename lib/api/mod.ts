@@ -4,6 +4,7 @@
  * `createApp` is the base of every server (ids, metrics, gzip, CORS, errors, probes); each `api_*`
  * file adds one group of routes. No state of its own.
  */
+export * from "./api_blocks.ts";
 export * from "./api_status.ts";
 export * from "./app.ts";
 export * from "./compress.ts";

@@ -1,0 +1,232 @@
+/**
+ * The store gateway: serves the blocks of a bucket over the Store API, with index headers and metas
+ * kept on the local disk.
+ */
+import { addBlockRoutes } from "../lib/api/mod.ts";
+import { errorMessage, MnemeError } from "../lib/base/mod.ts";
+import {
+  consistencyDelayFilter,
+  DeletionMarkFilter,
+  DuplicateFilter,
+  fetcherMetrics,
+  MetaCache,
+  MetaFetcher,
+  timePartitionFilter,
+} from "../lib/block/mod.ts";
+import type { ConfigOf } from "../lib/config/mod.ts";
+import { type Bucket, meterBucket, openBucket } from "../lib/objstore/mod.ts";
+import { reflectionServices } from "../lib/rpc/mod.ts";
+import { type Actor, lockDataDirectory } from "../lib/runtime/mod.ts";
+import { BucketStore, HeaderPool, MemoryPostingsCache, StoreMetrics } from "../lib/store/mod.ts";
+import {
+  FILE_DESCRIPTORS,
+  INFO_SERVICE,
+  infoService,
+  STORE_SERVICE,
+  storeService,
+} from "../lib/storeapi/mod.ts";
+import { Probe } from "../lib/telemetry/mod.ts";
+import { SystemFiles } from "../lib/tsdb/mod.ts";
+import { type CommandEnv, defineCommand, runMain } from "./command.ts";
+import { grpcServer, httpServer } from "./servers.ts";
+import { storeFlags } from "./store_flags.ts";
+
+/** How long the first sync may fail, and the pause between attempts, ms. */
+const INITIAL_SYNC = 30_000;
+const INITIAL_RETRY = 10_000;
+
+export const store = defineCommand({
+  name: "store",
+  help:
+    "Store node giving access to blocks in a bucket provider. Now supported GCS, S3, Azure, Swift, Tencent COS and Aliyun OSS.",
+  flags: storeFlags,
+  run: async (config, env) => {
+    checkConfig(config, env);
+    const probe = new Probe(env.name, env);
+    const { objstore } = config;
+    const opened = await openBucket(objstore.load(), {
+      source: objstore.source,
+      otherKeys: ["hedging_config"],
+    });
+    const bucket = meterBucket(opened, env);
+    const directory = config.cacheIndexHeader ? await lockDataDirectory(config.dataDir) : undefined;
+    try {
+      const gateway = makeStore(config, env, bucket, directory?.path);
+      const http = httpServer(config, env, {
+        probe,
+        cors: !config.disableCors,
+        ...(config.webDisable ? {} : {
+          addRoutes: (api) =>
+            addBlockRoutes(api, {
+              bucket,
+              clock: env.clock,
+              label: config.bucketWebLabel,
+              adminDisabled: config.disableAdminOperations,
+              loaded: () => {
+                const { time, error } = gateway.lastSync;
+                return { blocks: gateway.blocks, refreshedAt: time, error };
+              },
+            }),
+        }),
+      });
+      const grpc = grpcServer(config, env, {
+        probe,
+        services: [
+          storeService(gateway),
+          infoService(() => {
+            if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
+            return gateway.info();
+          }),
+          ...reflectionServices(FILE_DESCRIPTORS, [STORE_SERVICE, INFO_SERVICE]),
+        ],
+      });
+      // The first sync stands between the two servers: probes answer, queries wait for blocks.
+      await env.runGroup([http, blockSync(gateway, config.syncInterval, env), grpc], {
+        onStarted: () => {
+          probe.healthy();
+          probe.ready();
+          env.logger.info("bucket store ready");
+        },
+        onStopping: () => probe.notReady("shutting down"),
+      });
+    } finally {
+      directory?.release();
+      await bucket.close();
+    }
+  },
+});
+
+type Config = ConfigOf<typeof storeFlags>;
+
+function checkConfig(config: Config, env: CommandEnv): void {
+  const fail = (message: string) => {
+    throw new MnemeError("bad_data", message);
+  };
+  const now = env.clock.now();
+  if (config.minTime.at(now) > config.maxTime.at(now)) {
+    const { minTime, maxTime } = config;
+    fail(
+      `invalid argument: --min-time '${minTime.text}' can't be greater than --max-time '${maxTime.text}'`,
+    );
+  }
+  if (config.maxConcurrency < 0) {
+    fail("--store.grpc.series-max-concurrency: max concurrency value cannot be lower than 0");
+  }
+  if (config.syncConcurrency < 1) fail("--block-sync-concurrency must be at least 1");
+  if (config.metaConcurrency < 1) fail("--block-meta-fetch-concurrency must be at least 1");
+}
+
+function makeStore(
+  config: Config,
+  env: CommandEnv,
+  bucket: Bucket,
+  dataDirectory: string | undefined,
+): BucketStore {
+  const { clock, logger } = env;
+  const files = new SystemFiles();
+  const metrics = new StoreMetrics(env.metrics);
+  env.metrics.gauge("thanos_consistency_delay_seconds", "Configured consistency delay.")
+    .set(config.consistencyDelay / 1000);
+  const minTime = () => config.minTime.at(clock.now());
+  const maxTime = () => config.maxTime.at(clock.now());
+  const fetcher = new MetaFetcher({
+    bucket,
+    clock,
+    concurrency: config.metaConcurrency,
+    observer: fetcherMetrics(env),
+    ...(dataDirectory === undefined ? {} : { cache: new MetaCache(files, dataDirectory) }),
+    filters: [
+      timePartitionFilter(minTime, maxTime),
+      consistencyDelayFilter(config.consistencyDelay, clock),
+      new DeletionMarkFilter(
+        bucket,
+        config.ignoreDeletionMarksDelay,
+        clock,
+        config.metaConcurrency,
+      ),
+      new DuplicateFilter(),
+    ],
+  });
+  return new BucketStore({
+    bucket,
+    fetcher,
+    headers: new HeaderPool({
+      bucket,
+      files,
+      clock,
+      observer: {
+        ...metrics.headers,
+        warn: (message, fields) => logger.warn(message, fields),
+      },
+      ...(dataDirectory === undefined ? {} : { dataDirectory }),
+    }),
+    cache: new MemoryPostingsCache({ maxBytes: config.indexCacheSize, observer: metrics.cache }),
+    metrics,
+    logger,
+    clock,
+    limits: {
+      series: config.limitSeries,
+      samples: config.limitSamples,
+      bytes: config.limitBytes,
+    },
+    maxConcurrency: config.maxConcurrency,
+    minTime,
+    maxTime,
+    syncConcurrency: config.syncConcurrency,
+    eagerHeaders: config.headerStrategy === "eager",
+    headerIdle: config.lazyReaderIdle,
+    batchSeries: Math.max(1, config.batchSeries),
+    seriesEstimate: Math.max(16, config.seriesEstimate),
+    chunkEstimate: Math.max(16, config.chunkEstimate),
+  });
+}
+
+/** Syncs at the start, which must succeed within a while, and again and again. */
+function blockSync(gateway: BucketStore, interval: number, env: CommandEnv): Actor {
+  const { clock, logger, signal } = env;
+  return {
+    name: "block sync",
+    async start() {
+      const began = clock.now();
+      logger.info("initializing bucket store");
+      for (;;) {
+        try {
+          await gateway.sync(signal);
+          break;
+        } catch (error) {
+          if (signal.aborted) throw error;
+          if (clock.now() - began + INITIAL_RETRY > INITIAL_SYNC) {
+            throw new MnemeError(
+              "unavailable",
+              `bucket store initial sync: ${errorMessage(error)}`,
+              { cause: error },
+            );
+          }
+          logger.warn("initial sync failed, trying again", { err: error });
+          await clock.sleep(INITIAL_RETRY, signal);
+        }
+      }
+      gateway.removeLeftovers();
+      logger.info("bucket store initialized", {
+        blocks: gateway.blocks.length,
+        duration_seconds: (clock.now() - began) / 1000,
+      });
+    },
+    async run(stop) {
+      while (!stop.aborted) {
+        try {
+          await clock.sleep(interval, stop);
+        } catch {
+          return; // Asked to stop.
+        }
+        try {
+          await gateway.sync(stop);
+        } catch (error) {
+          if (!stop.aborted) logger.warn("syncing blocks failed", { err: error });
+        }
+      }
+    },
+  };
+}
+
+if (import.meta.main) await runMain(store);
