@@ -30,7 +30,7 @@ import {
   storeService,
 } from "../lib/storeapi/mod.ts";
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
-import { grpcServer, httpServer } from "./flags_common.ts";
+import { grpcServer, httpServer } from "./servers.ts";
 import { queryFlags } from "./query_flags.ts";
 
 /** How long the first round of Info calls may hold readiness back without a response time-out, ms. */
