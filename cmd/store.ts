@@ -37,8 +37,7 @@ const INITIAL_RETRY = 10_000;
 
 export const store = defineCommand({
   name: "store",
-  help:
-    "Store node giving access to blocks in a bucket provider. Now supported GCS, S3, Azure, Swift, Tencent COS and Aliyun OSS.",
+  help: "Store gateway: answers queries from the blocks of a bucket.",
   flags: storeFlags,
   run: async (config, env) => {
     checkConfig(config, env);
@@ -81,9 +80,8 @@ export const store = defineCommand({
         ],
       });
       // The first sync stands between the two servers: probes answer, queries wait for blocks.
-      await env.runGroup([http, blockSync(gateway, config.syncInterval, env), grpc], {
+      await env.runGroup([http, blockSync(gateway, config.syncInterval, env, probe), grpc], {
         onStarted: () => {
-          probe.healthy();
           probe.ready();
           env.logger.info("bucket store ready");
         },
@@ -182,11 +180,18 @@ function makeStore(
 }
 
 /** Syncs at the start, which must succeed within a while, and again and again. */
-function blockSync(gateway: BucketStore, interval: number, env: CommandEnv): Actor {
+function blockSync(
+  gateway: BucketStore,
+  interval: number,
+  env: CommandEnv,
+  probe: Probe,
+): Actor {
   const { clock, logger, signal } = env;
   return {
     name: "block sync",
     async start() {
+      // The HTTP server listens by now.
+      probe.healthy();
       const began = clock.now();
       logger.info("initializing bucket store");
       for (;;) {
