@@ -104,7 +104,8 @@ function printLabelName(name: string): string {
 
 /** Name, matchers and modifiers of a selector. */
 function printSelector(selector: VectorSelector): string {
-  return printSelectorHead(selector) + printExtension(selector) + printModifiers(selector);
+  return printSelectorHead(selector) + printAt(selector) + printExtension(selector) +
+    printOffset(selector);
 }
 
 /** Name and matchers, these ascending by their text. */
@@ -142,12 +143,17 @@ export function printSubqueryBrackets(expr: SubqueryExpr): string {
 
 /** ` @ …` and ` offset …`, in this order. */
 export function printModifiers(node: Modifiers): string {
-  let text = "";
-  if (node.timestamp !== null) text += ` @ ${printSeconds(node.timestamp)}`;
-  else if (node.startOrEnd !== null) text += ` @ ${node.startOrEnd}()`;
-  if (node.offsetExpr !== null) text += ` offset ${printDurationNode(node.offsetExpr)}`;
-  else if (node.offset !== 0) text += ` offset ${formatDuration(node.offset)}`;
-  return text;
+  return printAt(node) + printOffset(node);
+}
+
+function printAt(node: Modifiers): string {
+  if (node.timestamp !== null) return ` @ ${printSeconds(node.timestamp)}`;
+  return node.startOrEnd === null ? "" : ` @ ${node.startOrEnd}()`;
+}
+
+function printOffset(node: Modifiers): string {
+  if (node.offsetExpr !== null) return ` offset ${printDurationNode(node.offsetExpr)}`;
+  return node.offset === 0 ? "" : ` offset ${formatDuration(node.offset)}`;
 }
 
 /** ms as seconds with three decimals. */

@@ -133,7 +133,12 @@ const ANGLED: ReadonlySet<TokenKind> = new Set<TokenKind>([
   "offset",
   "anchored",
   "smoothed",
+  "fill",
+  "fill_left",
+  "fill_right",
 ]);
+/** Words with a meaning only in front of `(`. */
+const FILLS: ReadonlySet<TokenKind> = new Set<TokenKind>(["fill", "fill_left", "fill_right"]);
 const OPERATORS: ReadonlySet<TokenKind> = new Set<TokenKind>([
   "=~",
   "!=",
@@ -204,18 +209,6 @@ export class Lexer {
     }
   }
 
-  /** True when the first character after the current token (and blanks, comments) is `(`. */
-  parenFollows(): boolean {
-    let i = this.#pos;
-    for (;;) {
-      while (isSpace(this.text.charCodeAt(i))) i++;
-      if (this.text[i] !== "#") return this.text[i] === "(";
-      const end = this.text.indexOf("\n", i);
-      if (end < 0) return false;
-      i = end;
-    }
-  }
-
   /** The current token for a message. */
   describe(): string {
     const { kind } = this;
@@ -229,10 +222,6 @@ export class Lexer {
       case "identifier":
       case "metric identifier":
         return `${kind} ${quoteText(value)}`;
-      case "fill":
-      case "fill_left":
-      case "fill_right":
-        return `identifier ${quoteText(value)}`;
       case "string":
       case "number":
       case "duration":
@@ -435,13 +424,20 @@ export class Lexer {
     const { text, start } = this;
     const end = wordEnd(text, start, true);
     const word = text.slice(start, end);
-    const kind = WORDS.get(word.toLowerCase()) ??
+    let kind = WORDS.get(word.toLowerCase()) ??
       (word.includes(":") ? "metric identifier" : "identifier");
+    if (FILLS.has(kind)) {
+      let next = end;
+      while (isSpace(text.charCodeAt(next))) next++;
+      if (text[next] !== "(") kind = "identifier";
+    }
     this.#emit(kind, end - start);
   }
 
   #durationWord(): boolean {
-    const end = wordEnd(this.text, this.start, true);
+    // Digits and colons end these words.
+    let end = this.start;
+    while (isAlpha(this.text.charCodeAt(end))) end++;
     const word = this.text.slice(this.start, end).toLowerCase();
     if (!DURATION_WORDS.has(word)) return false;
     this.#emit(word as TokenKind, end - this.start);
@@ -546,10 +542,13 @@ const HEX = /[0-9a-fA-F]/;
 export function scanNumber(text: string, at: number): number {
   let i = at;
   let digit = DECIMAL;
-  if (text[i] === "0" && (text[i + 1] === "x" || text[i + 1] === "X")) {
-    digit = HEX;
-    i += 2;
-    if (text[i] === "_") i++;
+  if (text[i] === "0") {
+    i++;
+    if (text[i] === "x" || text[i] === "X") {
+      digit = HEX;
+      i++;
+      if (text[i] === "_") i++;
+    }
   }
   const isDigitAt = (k: number) => k < text.length && digit.test(text[k]!);
   if (text[i] === ".") i++;

@@ -206,8 +206,7 @@ function parseFills(reader: TokenReader): Fills {
       : kind === "fill_left"
       ? fillLeft === undefined
       : kind === "fill_right" && fillRight === undefined;
-    // Without parentheses it is a metric of that name.
-    if (!fits || !reader.parenFollows()) return { fillLeft, fillRight, fill };
+    if (!fits) return { fillLeft, fillRight, fill };
     fill ??= reader.span;
     reader.take();
     const value = parseFillValue(reader);

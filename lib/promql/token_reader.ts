@@ -69,11 +69,6 @@ export class TokenReader {
     return this.#look().end;
   }
 
-  /** True when `(` comes behind the current token. */
-  parenFollows(): boolean {
-    return this.#look().parenFollows();
-  }
-
   /** Takes the current token; the next one becomes the current one. */
   take(): void {
     const { kind, end } = this.#look();
