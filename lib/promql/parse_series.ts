@@ -249,8 +249,8 @@ function histogramItem(text: string, slots: Slots): number {
   return m[0].length;
 }
 
-const NUMBER = String
-  .raw`(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[iI][nN][fF]|[nN][aA][nN])`;
+// No hexadecimal numbers: `0x10` means eleven zeros.
+const NUMBER = String.raw`(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[iI][nN][fF]|[nN][aA][nN])`;
 const PLAIN = new RegExp(
   String.raw`^(?:(_)|(stale)|([+-]?${NUMBER})(?:([+-])(${NUMBER})(?=x))?)(?:x(\d+))?`,
 );
@@ -280,8 +280,6 @@ function plainItem(text: string, slots: Slots): number {
 }
 
 function numberOf(text: string): number {
-  const hex = /^([+-]?)(0[xX][0-9a-fA-F]+)$/.exec(text);
-  if (hex !== null) return Number(hex[2]) * (hex[1] === "-" ? -1 : 1);
   const x = parseGoFloat(text);
   if (x !== undefined) return x;
   if (/nan$/i.test(text)) return NaN;

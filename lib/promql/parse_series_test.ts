@@ -4,12 +4,12 @@ import { parseSeriesDescription, SLOT_EMPTY, SLOT_FLOAT, SLOT_HISTOGRAM } from "
 
 Deno.test("parseSeriesDescription() expands numbers, gaps and steps", () => {
   const { labels, values, startTimes } = parseSeriesDescription(
-    'up{a="b", "c d"="e"} 1 2+3x2 _ _x2 4x1 10-2.5x2 -1e2 Inf -inf NaN 0x10',
+    'up{a="b", "c d"="e"} 1 2+3x2 _ _x2 4x1 10-2.5x2 -1e2 Inf -inf NaN 0x2',
   );
   assert.equal(formatLabels(labels), '{__name__="up", a="b", "c d"="e"}');
   assert.ok(!startTimes);
   const got = [...values.v].map((x, i) => values.kind[i] === SLOT_EMPTY ? "_" : String(x));
-  const want = "1 2 5 8 _ _ _ 4 4 10 7.5 5 -100 Infinity -Infinity NaN 16";
+  const want = "1 2 5 8 _ _ _ 4 4 10 7.5 5 -100 Infinity -Infinity NaN 0 0 0";
   assert.equal(got.join(" "), want);
 });
 
