@@ -26,6 +26,7 @@ import { RangeOperator } from "./op_range.ts";
 import { SelectOperator } from "./op_select.ts";
 import { SetOperator } from "./op_set.ts";
 import { SharedRows } from "./op_shared.ts";
+import { SmoothOperator } from "./op_smooth.ts";
 import { SortOperator } from "./op_sort.ts";
 import { StepInvariantOperator } from "./op_step_invariant.ts";
 import { SubqueryReader } from "./op_subquery.ts";
@@ -87,6 +88,13 @@ export class Builder {
       case "time":
         return new ScalarOperator(plan.grid, (time) => time / 1000);
       case "select":
+        if (plan.smoothed) {
+          return new SmoothOperator(
+            new SelectReader(this.source(plan.spec), plan.statsOnly, context),
+            plan,
+            context,
+          );
+        }
         return new SelectOperator(this.source(plan.spec), plan, context);
       case "range_call":
         return this.#rangeCall(plan);
@@ -142,7 +150,7 @@ export class Builder {
   reader(range: RangePlan): SampleReader {
     return "kind" in range.source
       ? new SubqueryReader(this.build(range.source), this.#context)
-      : new SelectReader(this.source(range.source), this.#context);
+      : new SelectReader(this.source(range.source), range.statsOnly, this.#context);
   }
 
   #rangeCall(plan: RangeCallPlan): Operator {

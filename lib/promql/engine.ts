@@ -5,7 +5,7 @@
  */
 import { MnemeError } from "../base/mod.ts";
 import type { Expr } from "./ast.ts";
-import { typeOfExpr } from "./ast_check.ts";
+import { describeType, typeOfExpr } from "./ast_check.ts";
 import { Builder } from "./build.ts";
 import { lower, type QueryTimes } from "./lower.ts";
 import { parseExpr } from "./parser.ts";
@@ -134,7 +134,7 @@ function checkRoot(expr: Expr, times: QueryTimes): void {
   if (type === "vector" || type === "scalar") return;
   throw new MnemeError(
     "bad_data",
-    `invalid expression type "${type === "matrix" ? "range vector" : type}" for range query, ` +
+    `invalid expression type "${describeType(type)}" for range query, ` +
       "must be Scalar or instant Vector",
   );
 }

@@ -368,7 +368,7 @@ export function kernelQuantile(row: RangeRow): number {
   return present;
 }
 
-/** Median absolute deviation of each window. */
+/** Median absolute deviation of each window; NaN when any sample is. */
 export function kernelMad(row: RangeRow): number {
   const { v, lo, hi, count, out, has, at } = row;
   let present = 0;
@@ -380,13 +380,22 @@ export function kernelMad(row: RangeRow): number {
       has[at + k] = 0;
       continue;
     }
+    has[at + k] = 1;
+    present++;
     const scratch = row.needFloats(n);
-    for (let i = 0; i < n; i++) scratch[i] = v[l + i]!;
+    let anyNaN = false;
+    for (let i = 0; i < n; i++) {
+      const x = v[l + i]!;
+      scratch[i] = x;
+      if (x !== x) anyNaN = true;
+    }
+    if (anyNaN) {
+      out[at + k] = NaN;
+      continue;
+    }
     const median = quantileOf(scratch, n, 0.5);
     for (let i = 0; i < n; i++) scratch[i] = Math.abs(v[l + i]! - median);
     out[at + k] = quantileOf(scratch, n, 0.5);
-    has[at + k] = 1;
-    present++;
   }
   return present;
 }

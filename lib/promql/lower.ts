@@ -69,9 +69,22 @@ interface Around {
   readonly func: string;
   readonly grouping: readonly string[];
   readonly by: boolean;
+  /** Only count and sum of histograms are asked for. */
+  readonly statsOnly: boolean;
 }
 
-const ALONE: Around = { func: "", grouping: [], by: false };
+const ALONE: Around = { func: "", grouping: [], by: false, statsOnly: false };
+/** Functions that need count and sum of histograms only, and those that need all of them. */
+const STATS_CALLS: ReadonlySet<string> = new Set([
+  "histogram_count",
+  "histogram_sum",
+  "histogram_avg",
+]);
+const BUCKET_CALLS: ReadonlySet<string> = new Set([
+  "histogram_quantile",
+  "histogram_quantiles",
+  "histogram_fraction",
+]);
 
 /** Plans an expression that was checked. */
 export function lower(expr: Expr, options: LowerOptions): Plan {
@@ -100,7 +113,7 @@ class Lowering {
   }
 
   #lower(expr: Expr, grid: Grid, around: Around): Plan {
-    if (grid.count > 1 && expr.type !== "NumberLiteral" && this.#isInvariant(expr)) {
+    if (grid.count > 1 && !isLiteral(expr) && this.#isInvariant(expr)) {
       const child = this.#node(expr, { start: grid.start, step: grid.step, count: 1 }, around);
       return { kind: "step_invariant", grid, child };
     }
@@ -115,17 +128,17 @@ class Lowering {
         return { kind: "text", grid, value: expr.value };
       case "ParenExpr":
       case "StepInvariantExpr":
-        return this.#lower(expr.expr, grid, { ...ALONE, func: around.func });
+        return this.#lower(expr.expr, grid, within(around));
       case "UnaryExpr": {
-        const child = this.#lower(expr.expr, grid, { ...ALONE, func: around.func });
+        const child = this.#lower(expr.expr, grid, within(around));
         return expr.op === "+" ? child : { kind: "negate", grid, child };
       }
       case "VectorSelector":
         return this.#select(expr, grid, around, "value");
       case "Call":
-        return this.#call(expr, grid);
+        return this.#call(expr, grid, around);
       case "AggregateExpr":
-        return this.#aggregate(expr, grid);
+        return this.#aggregate(expr, grid, around);
       case "BinaryExpr":
         return this.#binary(expr, grid);
       case "MatrixSelector":
@@ -200,7 +213,18 @@ class Lowering {
       },
     };
     const position = selector.start;
-    return { kind: "select", grid, spec, references, lookback, yields, smoothed, position };
+    const { statsOnly } = around;
+    return {
+      kind: "select",
+      grid,
+      spec,
+      references,
+      lookback,
+      yields,
+      smoothed,
+      statsOnly,
+      position,
+    };
   }
 
   #range(expr: MatrixSelector | SubqueryExpr, grid: Grid, around: Around): RangePlan {
@@ -217,6 +241,7 @@ class Lowering {
       : selector.anchored || selector.smoothed
       ? lookback
       : 0;
+    checkExtended(selector, around.func);
     const modifier = selector.anchored ? "anchored" : selector.smoothed ? "smoothed" : "";
     const spec: SelectSpec = {
       matchers: selector.matchers,
@@ -240,6 +265,7 @@ class Lowering {
       range,
       modifier,
       lookback,
+      statsOnly: around.statsOnly,
       position: expr.start,
     };
   }
@@ -265,7 +291,7 @@ class Lowering {
     const count = Math.floor((last - start) / step) + 1;
     const source: Plan = count <= 0
       ? { kind: "empty", grid: { start, step, count: 1 } }
-      : this.#lower(expr.expr, { start, step, count }, { ...ALONE, func: around.func });
+      : this.#lower(expr.expr, { start, step, count }, within(around));
     return {
       kind: "range",
       grid,
@@ -274,11 +300,12 @@ class Lowering {
       range,
       modifier: "",
       lookback: this.#options.lookbackDelta,
+      statsOnly: false,
       position: expr.start,
     };
   }
 
-  #call(expr: Call, grid: Grid): Plan {
+  #call(expr: Call, grid: Grid, outside: Around): Plan {
     const { func, args } = expr;
     const { times } = this.#options;
     const constant = (value: number): Plan => ({ kind: "constant", grid, value });
@@ -297,13 +324,13 @@ class Lowering {
         return constant((times.end - times.start) / 1000);
       case "absent":
       case "absent_over_time":
-        return this.#absent(expr, grid);
+        return this.#absent(expr, grid, outside);
       case "info":
-        return this.#info(expr, grid);
+        return this.#info(expr, grid, outside);
     }
     const rangeArg = args.findIndex((a) => isRange(unwrapExpr(a)));
-    if (rangeArg >= 0) return this.#rangeCall(expr, rangeArg, grid);
-    const around = { ...ALONE, func };
+    if (rangeArg >= 0) return this.#rangeCall(expr, rangeArg, grid, outside);
+    const around = inCall(outside, func);
     const plans = args.map((a) => this.#lower(a, grid, around));
     if (func === "timestamp" || func === "start_timestamp") {
       const arg = unwrapExpr(args[0]!);
@@ -324,12 +351,12 @@ class Lowering {
     };
   }
 
-  #rangeCall(expr: Call, rangeArg: number, grid: Grid): Plan {
+  #rangeCall(expr: Call, rangeArg: number, grid: Grid, outside: Around): Plan {
     const { func, args } = expr;
     if (RANGE_FUNCTIONS[func] === undefined) {
       throw new MnemeError("internal", `function ${func} has no implementation`);
     }
-    const range = this.#range(rangeOf(args[rangeArg]!), grid, { ...ALONE, func });
+    const range = this.#range(rangeOf(args[rangeArg]!), grid, inCall(outside, func));
     const params = args.filter((_, i) => i !== rangeArg).map((a) => this.#lower(a, grid, ALONE));
     return {
       kind: "range_call",
@@ -341,11 +368,11 @@ class Lowering {
     };
   }
 
-  #absent(expr: Call, grid: Grid): Plan {
+  #absent(expr: Call, grid: Grid, outside: Around): Plan {
     const arg = expr.args[0]!;
     const inner = unwrapExpr(arg);
     if (expr.func === "absent") {
-      const child = this.#lower(arg, grid, { ...ALONE, func: "absent" });
+      const child = this.#lower(arg, grid, inCall(outside, "absent"));
       const labels = inner.type === "VectorSelector" ? absentLabels(inner) : EMPTY_LABELS;
       return { kind: "absent", grid, child, labels };
     }
@@ -353,7 +380,7 @@ class Lowering {
       kind: "range_call",
       grid,
       func: "present_over_time",
-      range: this.#range(rangeOf(arg), grid, { ...ALONE, func: "absent_over_time" }),
+      range: this.#range(rangeOf(arg), grid, inCall(outside, "absent_over_time")),
       params: [],
       firstPosition: arg.start,
     };
@@ -361,9 +388,9 @@ class Lowering {
     return { kind: "absent", grid, child, labels };
   }
 
-  #info(expr: Call, grid: Grid): Plan {
+  #info(expr: Call, grid: Grid, outside: Around): Plan {
     const { lookbackDelta } = this.#options;
-    const child = this.#lower(expr.args[0]!, grid, { ...ALONE, func: "info" });
+    const child = this.#lower(expr.args[0]!, grid, inCall(outside, "info"));
     const references = this.#infoReferences(expr.args[0]!, grid);
     const second = expr.args[1];
     const matchers = second === undefined ? [] : (unwrapExpr(second) as VectorSelector).matchers;
@@ -407,9 +434,14 @@ class Lowering {
     return references;
   }
 
-  #aggregate(expr: AggregateExpr, grid: Grid): Plan {
+  #aggregate(expr: AggregateExpr, grid: Grid, outside: Around): Plan {
     const grouping = { labels: expr.grouping, without: expr.without };
-    const around = { func: expr.op, grouping: expr.grouping, by: !expr.without };
+    const around: Around = {
+      func: expr.op,
+      grouping: expr.grouping,
+      by: !expr.without,
+      statsOnly: outside.statsOnly,
+    };
     return {
       kind: "aggregate",
       grid,
@@ -455,6 +487,21 @@ class Lowering {
   }
 }
 
+/** What stands around the operand of parentheses, a sign or a subquery. */
+function within(around: Around): Around {
+  return { ...ALONE, func: around.func, statsOnly: around.statsOnly };
+}
+
+/** What stands around the arguments of a function. */
+function inCall(outside: Around, func: string): Around {
+  const statsOnly = STATS_CALLS.has(func) || (outside.statsOnly && !BUCKET_CALLS.has(func));
+  return { ...ALONE, func, statsOnly };
+}
+
+function isLiteral(expr: Expr): boolean {
+  return expr.type === "NumberLiteral" || expr.type === "StringLiteral";
+}
+
 function isRange(expr: Expr): boolean {
   return expr.type === "MatrixSelector" || expr.type === "SubqueryExpr";
 }
@@ -463,6 +510,25 @@ function rangeOf(expr: Expr): MatrixSelector | SubqueryExpr {
   const inner = unwrapExpr(expr);
   if (inner.type === "MatrixSelector" || inner.type === "SubqueryExpr") return inner;
   throw new MnemeError("internal", "a range is expected");
+}
+
+const ANCHORED_FUNCTIONS: readonly string[] = ["changes", "delta", "increase", "rate", "resets"];
+const SMOOTHED_FUNCTIONS: readonly string[] = ["delta", "increase", "rate"];
+
+function checkExtended(selector: VectorSelector, func: string): void {
+  if (func === "") return;
+  for (
+    const [modifier, used, functions] of [
+      ["anchored", selector.anchored, ANCHORED_FUNCTIONS],
+      ["smoothed", selector.smoothed, SMOOTHED_FUNCTIONS],
+    ] as const
+  ) {
+    if (!used || functions.includes(func)) continue;
+    throw new MnemeError(
+      "execution",
+      `${modifier} modifier can only be used with: ${functions.join(", ")} - not with ${func}`,
+    );
+  }
 }
 
 /** Nodes from `root` down to its first selector. */

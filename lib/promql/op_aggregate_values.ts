@@ -1,6 +1,6 @@
 /** Aggregations that need all values of a group at once: quantile, and count_values. */
 import { formatFloatPlain, MnemeError } from "../base/mod.ts";
-import { type Labels, labelsKey, quoteGo, withLabel } from "../model/mod.ts";
+import { type Labels, labelsKey, withLabel } from "../model/mod.ts";
 import { textIgnoredInAggregation, textInvalidQuantile } from "./annotations.ts";
 import { assignGroups, type Grouping, groupLabels, type Groups } from "./op_aggregate.ts";
 import {
@@ -11,6 +11,7 @@ import {
   type SeriesList,
   tileFor,
 } from "./operator.ts";
+import { quoteText } from "./go_quote.ts";
 import { quantileOf } from "./quantile.ts";
 import type { QueryContext } from "./query_context.ts";
 import { type Grid, ROW_HISTOGRAM, ROW_SPARSE, type Tile } from "./tile.ts";
@@ -162,7 +163,7 @@ export class CountValuesOperator implements Operator {
 
   async series(): Promise<SeriesList> {
     if (this.#label === "" || !this.#label.isWellFormed()) {
-      throw new MnemeError("execution", `invalid label name ${quoteGo(this.#label)}`);
+      throw new MnemeError("execution", `invalid label name ${quoteText(this.#label)}`);
     }
     const list = await this.#child.series();
     const grouping = this.#grouping.without

@@ -130,7 +130,7 @@ export class InfoOperator implements Operator {
     const source = new Source({ matchers, hints });
     const select = new SelectOperator(
       source,
-      { grid, references, lookback, yields: "time" },
+      { grid, references, lookback, yields: "time", statsOnly: false },
       this.#context,
     );
     const { labels } = await select.series();

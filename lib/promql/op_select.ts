@@ -5,7 +5,7 @@
 import { bitsOf, type FloatHistogram, SampleBatch, STALE_HIGH, STALE_LOW } from "../model/mod.ts";
 import type { Operator, SeriesList } from "./operator.ts";
 import { histogramWeight, type QueryContext } from "./query_context.ts";
-import type { Source } from "./source.ts";
+import { resolveHints, type Source } from "./source.ts";
 import type { SelectedSeries } from "./storage.ts";
 import { type Grid, ROW_FULL, ROW_SPARSE, type Tile } from "./tile.ts";
 
@@ -24,6 +24,8 @@ export interface SelectOptions {
   readonly references: References;
   readonly lookback: number;
   readonly yields: SelectYield;
+  /** Only count and sum of histograms are asked for. */
+  readonly statsOnly: boolean;
 }
 
 /** See the file comment. */
@@ -69,6 +71,7 @@ export class SelectOperator implements Operator {
         this.#context.hold(batch.length - this.#held);
         this.#held = batch.length;
       }
+      if (this.#options.statsOnly) resolveHints(batch);
       this.#row(batch, tile, row);
     }
     tile.rows = row;

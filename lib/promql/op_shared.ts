@@ -40,20 +40,27 @@ export class SharedRows {
   rows(from: number, tile: Tile): number | Promise<number> {
     if (from < this.#store.length) return this.#copy(from, tile);
     if (this.#ended) return tile.rows = 0;
-    this.#reading ??= this.#read();
+    // Several readers may wait for the same rows.
+    if (this.#reading !== undefined) return this.#reading.then(() => this.rows(from, tile));
+    this.#tile ??= tileFor(this.grid);
+    const result = this.#child.next(this.#tile);
+    if (typeof result === "number") {
+      this.#keep(this.#tile, result);
+      return this.rows(from, tile);
+    }
+    this.#reading = result.then((rows) => {
+      this.#reading = undefined;
+      this.#keep(this.#tile!, rows);
+    });
     return this.#reading.then(() => this.rows(from, tile));
   }
 
-  async #read(): Promise<void> {
-    const tile = this.#tile ??= tileFor(this.grid);
-    const result = this.#child.next(tile);
-    const rows = typeof result === "number" ? result : await result;
+  #keep(tile: Tile, rows: number): void {
     this.#ended = rows === 0;
     for (let r = 0; r < rows; r++) {
       this.#store.append(tile, r);
       this.#pending.push(this.#readers);
     }
-    this.#reading = undefined;
   }
 
   #copy(from: number, tile: Tile): number {

@@ -44,6 +44,8 @@ export interface SelectPlan {
   readonly yields: SelectYield;
   /** Interpolate between the neighbours instead of taking the newest sample. */
   readonly smoothed: boolean;
+  /** Only count and sum of histograms are asked for. */
+  readonly statsOnly: boolean;
   readonly position: number;
 }
 
@@ -56,6 +58,8 @@ export interface RangePlan {
   readonly range: number;
   readonly modifier: "" | "anchored" | "smoothed";
   readonly lookback: number;
+  /** Only count and sum of histograms are asked for. */
+  readonly statsOnly: boolean;
   readonly position: number;
 }
 

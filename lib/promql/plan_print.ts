@@ -35,7 +35,7 @@ export function describeNode(plan: Plan): string {
       return quoteGo(plan.value);
     case "select": {
       const what = plan.yields === "value" ? "" : ` ${plan.yields}`;
-      const smoothed = plan.smoothed ? " smoothed" : "";
+      const smoothed = (plan.smoothed ? " smoothed" : "") + (plan.statsOnly ? " stats only" : "");
       return `select ${specText(plan.spec)}${what}${smoothed} ${
         referenceText(plan.references.first, plan.references.step, plan.grid)
       } lookback ${formatDuration(plan.lookback)}`;
@@ -77,7 +77,8 @@ export function describeNode(plan: Plan): string {
 }
 
 function rangeText(plan: RangePlan): string {
-  const { references, grid, source, modifier } = plan;
+  const { references, grid, source, statsOnly } = plan;
+  const modifier = plan.modifier + (statsOnly ? " stats only" : "");
   const what = "kind" in source ? "subquery" : specText(source);
   return `${what}[${formatDuration(plan.range)}]${modifier === "" ? "" : " " + modifier} ${
     referenceText(references.first, references.step, grid)

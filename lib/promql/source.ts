@@ -1,12 +1,14 @@
 /** Sources: what a query selects from storage, fetched once and read by one or more operators. */
 import {
   bitsOf,
+  detectReset,
   type FloatHistogram,
   type Labels,
   type Matcher,
   SampleBatch,
   STALE_HIGH,
   STALE_LOW,
+  withResetHint,
 } from "../model/mod.ts";
 import type { QueryContext } from "./query_context.ts";
 import type { SelectedSeries, SelectHints } from "./storage.ts";
@@ -106,18 +108,38 @@ export function dropStale(batch: SampleBatch): number {
   return to;
 }
 
+/**
+ * Makes counter reset hints that storage left open explicit, by comparing with the sample before.
+ *
+ * Prometheus does so where a query wants only count and sum of histograms, and its warnings about
+ * conflicting hints show it.
+ */
+export function resolveHints(batch: SampleBatch): void {
+  const { h, length } = batch;
+  if (h === null) return;
+  for (let i = 1; i < length; i++) {
+    const current = h[i];
+    const previous = h[i - 1];
+    if (current === undefined || previous === undefined) continue;
+    if (current.counterResetHint !== "unknown") continue;
+    h[i] = withResetHint(current, detectReset(current, previous) ? "reset" : "not_reset");
+  }
+}
+
 /** Reads the series of a source without stale markers, for range functions. */
 export class SelectReader implements SampleReader {
   readonly #source: Source;
   readonly #context: QueryContext;
+  readonly #statsOnly: boolean;
   readonly #batch = new SampleBatch(1024);
   #selected: SelectedSeries | undefined;
   #next = 0;
   #held = 0;
   #closed = false;
 
-  constructor(source: Source, context: QueryContext) {
+  constructor(source: Source, statsOnly: boolean, context: QueryContext) {
     this.#source = source.retain();
+    this.#statsOnly = statsOnly;
     this.#context = context;
   }
 
@@ -136,6 +158,7 @@ export class SelectReader implements SampleReader {
     batch.clear();
     selected.read(this.#next++, batch);
     const n = dropStale(batch);
+    if (this.#statsOnly) resolveHints(batch);
     if (n > this.#held) {
       this.#context.hold(n - this.#held);
       this.#held = n;
