@@ -42,8 +42,9 @@ export interface RpcServer {
 
 /** Requests of the Store API are small; a receiver of samples sets a larger bound. */
 const DEFAULT_MAX_RECEIVE = 64 * 1024 * 1024;
-/** Bytes handed to the transport but not yet sent, a stream. */
+/** Bytes and messages handed to the transport but not yet sent, a stream. */
 const WRITE_AHEAD_BYTES = 1024 * 1024;
+const WRITE_AHEAD_MESSAGES = 64;
 
 const serialize = (message: Uint8Array): Buffer =>
   Buffer.from(message.buffer, message.byteOffset, message.byteLength);
@@ -216,14 +217,19 @@ class Calls {
       return (call: grpc.ServerWritableStream<Uint8Array, Uint8Array>) => {
         void run(call, (info) => {
           observed.received();
-          return sendAll(call, method.handle(call.request, info), info.signal, observed.sent);
+          return sendAll(
+            call,
+            () => method.handle(call.request, info),
+            info.signal,
+            observed.sent,
+          );
         });
       };
     }
     return (call: grpc.ServerDuplexStream<Uint8Array, Uint8Array>) => {
       void run(call, (info) => {
         const requests = readAll(call, observed.received);
-        return sendAll(call, method.handle(requests, info), info.signal, observed.sent);
+        return sendAll(call, () => method.handle(requests, info), info.signal, observed.sent);
       });
     };
   }
@@ -266,10 +272,11 @@ async function* readAll(
 /** Sends responses as the transport takes them; ends the call with the right status. */
 async function sendAll(
   call: WritableCall,
-  responses: AsyncIterable<Uint8Array>,
+  handle: () => AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   sent: () => void,
 ): Promise<void> {
+  let pendingBytes = 0;
   let pending = 0;
   let wake: (() => void) | undefined;
   const notify = () => {
@@ -279,16 +286,20 @@ async function sendAll(
   };
   signal.addEventListener("abort", notify, { once: true });
   try {
-    for await (const response of responses) {
+    for await (const response of handle()) {
       if (signal.aborted) throw canceled(signal);
       const size = response.length;
-      pending += size;
+      pendingBytes += size;
+      pending++;
       sent();
       call.write(response, () => {
-        pending -= size;
+        pendingBytes -= size;
+        pending--;
         notify();
       });
-      while (pending > WRITE_AHEAD_BYTES && !signal.aborted) {
+      while (
+        (pendingBytes > WRITE_AHEAD_BYTES || pending >= WRITE_AHEAD_MESSAGES) && !signal.aborted
+      ) {
         await new Promise<void>((resolve) => wake = resolve);
       }
       if (signal.aborted) throw canceled(signal);
