@@ -40,6 +40,7 @@ storeAcceptance({
 
 storeAcceptance({
   name: "remote",
+  network: true,
   make: async (data) => {
     const server = await serveRpc({
       address: "127.0.0.1:0",

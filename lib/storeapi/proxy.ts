@@ -326,8 +326,9 @@ export class StoreProxy implements Store {
         failure = `fetch series for ${setsText(store)} ${storeText(store)}: ${rpcText(error)}`;
       } else failure = `receive series from ${storeText(store)}: ${rpcText(error)}`;
     } finally {
-      limited.close();
       // Tells the store that nobody reads on; what it answers does not matter any more.
+      limited.stop();
+      limited.close();
       iterator?.return?.()?.catch(() => {});
     }
     report?.({
