@@ -23,6 +23,22 @@ interface Entry {
 /** Every command in the order of the help text. */
 export const COMMANDS: readonly Entry[] = [
   {
+    name: "sidecar",
+    help: "Sidecar for Prometheus server.",
+    load: async () => (await import("./sidecar.ts")).sidecar,
+  },
+  {
+    name: "store",
+    help: "Store gateway: answers queries from the blocks of a bucket.",
+    load: async () => (await import("./store.ts")).store,
+  },
+  {
+    name: "query",
+    help:
+      "Query node exposing PromQL enabled Query API with data retrieved from multiple store nodes.",
+    load: async () => (await import("./query.ts")).query,
+  },
+  {
     name: "bench",
     help: "Generates data for benchmarks and demonstrations.",
     load: async () => (await import("./bench.ts")).bench,
