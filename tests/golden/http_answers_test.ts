@@ -45,6 +45,15 @@ function requestOf(base: string, call: Call): Request {
   });
 }
 
+/** The body as JSON; a text that is none compares as itself. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 Deno.test({
   name: "the querier answers recorded HTTP calls as Thanos does",
   async fn() {
@@ -67,10 +76,9 @@ Deno.test({
     for (const call of calls) {
       const answer = await fetch(requestOf(query.http, call));
       const text = await answer.text();
-      const body = typeof call.body === "string" ? text : JSON.parse(text);
       const difference = answer.status !== call.status
         ? `status ${answer.status}, expected ${call.status}: ${text.slice(0, 300)}`
-        : compareBodies(call.body, body);
+        : compareBodies(call.body, typeof call.body === "string" ? text : parsed(text));
       if (difference === undefined) {
         passed++;
         if (call.name in KNOWN_GAPS) unexpected.push(call.name);
