@@ -379,7 +379,7 @@ class Lowering {
     const child: Plan = {
       kind: "range_call",
       grid,
-      func: "present_over_time",
+      func: "absent_over_time",
       range: this.#range(rangeOf(arg), grid, inCall(outside, "absent_over_time")),
       params: [],
       firstPosition: arg.start,

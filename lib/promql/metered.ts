@@ -1,34 +1,57 @@
 /** Measures operators one by one, for `analyze`. */
+import { formatGoDuration } from "../base/mod.ts";
 import type { Operator, SeriesList } from "./operator.ts";
 import type { Plan } from "./plan.ts";
 import { describeNode } from "./plan_print.ts";
 import type { QueryContext } from "./query_context.ts";
 import type { Grid, Tile } from "./tile.ts";
 
-/** What an operator did. Times in ms, children included. */
+/** What an operator did, in the shape of Thanos' `analysis`. */
 export interface AnalysisNode {
   readonly name: string;
-  executionTime: number;
-  /** Series and samples it handed up; selectors count the samples they read over all steps. */
-  series: number;
-  totalSamples: number;
-  peakSamples: number;
-  readonly children: AnalysisNode[];
+  /** Children included, as a Go duration. */
+  readonly executionTime: string;
+  readonly peakSamples: number;
+  /** Samples it handed up, over all steps. */
+  readonly totalSamples: number;
+  readonly series: number;
+  readonly children: readonly AnalysisNode[];
 }
 
-/** Collects the nodes of a query in the shape of its plan. */
-export class OperatorMeter {
-  #root: AnalysisNode = node("query");
-  #path: AnalysisNode[] = [this.#root];
+/** The figures of one operator while it runs. Units: ms. */
+export class OperatorFigures {
+  readonly name: string;
+  readonly children: OperatorFigures[] = [];
+  time = 0;
+  peak = 0;
+  samples = 0;
+  series = 0;
 
-  /** The measured tree. */
-  result(): AnalysisNode {
-    return this.#root.children.length === 1 ? this.#root.children[0]! : this.#root;
+  constructor(name: string) {
+    this.name = name;
   }
 
+  /** The figures so far. */
+  result(): AnalysisNode {
+    return {
+      name: this.name,
+      executionTime: formatGoDuration(this.time),
+      peakSamples: this.peak,
+      totalSamples: this.samples,
+      series: this.series,
+      children: this.children.map((c) => c.result()),
+    };
+  }
+}
+
+/** Collects the operators of a query in the shape of its plan. */
+export class OperatorMeter {
+  readonly #root = new OperatorFigures("query");
+  readonly #path: OperatorFigures[] = [this.#root];
+
   /** Opens a node under the current one. */
-  enter(plan: Plan): AnalysisNode {
-    const child = node(describeNode(plan));
+  enter(plan: Plan): OperatorFigures {
+    const child = new OperatorFigures(describeNode(plan));
     this.#path.at(-1)!.children.push(child);
     this.#path.push(child);
     return child;
@@ -38,31 +61,33 @@ export class OperatorMeter {
   leave(): void {
     this.#path.pop();
   }
-}
 
-function node(name: string): AnalysisNode {
-  return { name, executionTime: 0, series: 0, totalSamples: 0, peakSamples: 0, children: [] };
+  /** The measured tree. */
+  result(): AnalysisNode {
+    const [only] = this.#root.children;
+    return (only !== undefined && this.#root.children.length === 1 ? only : this.#root).result();
+  }
 }
 
 /** Passes everything through and notes time and samples. */
 export class MeteredOperator implements Operator {
   readonly grid: Grid;
   readonly #inner: Operator;
-  readonly #node: AnalysisNode;
+  readonly #figures: OperatorFigures;
   readonly #context: QueryContext;
 
-  constructor(inner: Operator, analysis: AnalysisNode, context: QueryContext) {
+  constructor(inner: Operator, figures: OperatorFigures, context: QueryContext) {
     this.grid = inner.grid;
     this.#inner = inner;
-    this.#node = analysis;
+    this.#figures = figures;
     this.#context = context;
   }
 
   async series(): Promise<SeriesList> {
     const start = performance.now();
     const list = await this.#inner.series();
-    this.#node.executionTime += performance.now() - start;
-    this.#node.series = list.labels.length;
+    this.#figures.time += performance.now() - start;
+    this.#figures.series = list.labels.length;
     return list;
   }
 
@@ -74,12 +99,12 @@ export class MeteredOperator implements Operator {
   }
 
   #note(start: number, tile: Tile, rows: number): number {
-    this.#node.executionTime += performance.now() - start;
+    this.#figures.time += performance.now() - start;
     const cells = rows * tile.steps;
     let samples = 0;
     for (let i = 0; i < cells; i++) samples += tile.has[i]!;
-    this.#node.totalSamples += samples;
-    this.#node.peakSamples = Math.max(this.#node.peakSamples, this.#context.current + cells);
+    this.#figures.samples += samples;
+    this.#figures.peak = Math.max(this.#figures.peak, this.#context.current);
     return rows;
   }
 

@@ -6,7 +6,7 @@ import { encodeUtf8Into, utf8Length } from "../base/mod.ts";
 import type { Labels } from "../model/mod.ts";
 import { textIgnoredInAggregation, textInvalidRatio } from "./annotations.ts";
 import { assignGroups, type Grouping, type Groups } from "./op_aggregate.ts";
-import { type Operator, readScalar, RowStore, type SeriesList, tileFor } from "./operator.ts";
+import { type Operator, readScalar, type SeriesList, tileFor } from "./operator.ts";
 import type { QueryContext } from "./query_context.ts";
 import { type Grid, ROW_HISTOGRAM, ROW_SPARSE, type Tile } from "./tile.ts";
 

@@ -1,19 +1,12 @@
 /** Binary operators with at least one scalar side, and unary minus. */
 import type { FloatHistogram } from "../model/mod.ts";
 import { type BinaryResult, histogramBinary } from "./binary_histogram.ts";
-import {
-  arithmetic,
-  compare,
-  type ComparisonOperator,
-  isComparison,
-  isTrim,
-  type ValueOperator,
-} from "./kernel_binary.ts";
+import { arithmetic, compare, isComparison, isTrim, type ValueOperator } from "./kernel_binary.ts";
 import { negate } from "./kernel_math.ts";
 import { type Operator, readScalar, type SeriesList, withoutNames } from "./operator.ts";
 import type { QueryContext } from "./query_context.ts";
 import { negateHistogram } from "./binary_histogram.ts";
-import { type Grid, ROW_FULL, ROW_HISTOGRAM, ROW_SPARSE, type Tile } from "./tile.ts";
+import { type Grid, ROW_HISTOGRAM, ROW_SPARSE, type Tile } from "./tile.ts";
 
 /** scalar op scalar: one row, every step. Comparisons yield 0 or 1. */
 export class ScalarBinaryOperator implements Operator {

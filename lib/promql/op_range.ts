@@ -41,7 +41,11 @@ export interface RangeOptions {
 }
 
 /** Functions that keep the metric name. */
-const KEEPS_NAME: ReadonlySet<string> = new Set(["last_over_time", "first_over_time"]);
+const KEEPS_NAME: ReadonlySet<string> = new Set([
+  "last_over_time",
+  "first_over_time",
+  "absent_over_time",
+]);
 const COUNTER_SUFFIX = /_(total|sum|count|bucket)$/;
 
 /** See the file comment. */

@@ -14,17 +14,6 @@ export interface SeriesList {
   readonly dropName: Uint8Array | null;
 }
 
-/** Time and samples of one operator, for `analyze`. */
-export interface OperatorStats {
-  /** Milliseconds, children included. */
-  time: number;
-  /** Samples this operator handed up (selectors: samples read over all steps). */
-  samples: number;
-  /** Most samples it held. */
-  peak: number;
-  rows: number;
-}
-
 /**
  * A pull operator over whole series.
  *

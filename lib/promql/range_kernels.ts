@@ -31,6 +31,8 @@ export const RANGE_FUNCTIONS: Readonly<Record<string, RangeFunction>> = {
   avg_over_time: { kernel: over.kernelAvg, histograms: "either" },
   count_over_time: { kernel: over.kernelCount, histograms: "any" },
   present_over_time: { kernel: over.kernelPresent, histograms: "any" },
+  /** As present_over_time, under the names of the series: what absent_over_time looks at. */
+  absent_over_time: { kernel: over.kernelPresent, histograms: "any" },
   last_over_time: { kernel: over.kernelLast, histograms: "any" },
   first_over_time: { kernel: over.kernelFirst, histograms: "any" },
   ts_of_first_over_time: { kernel: over.kernelTimeOfFirst, histograms: "any" },
