@@ -193,6 +193,39 @@ Deno.test("createApp() compresses large answers only, and says what it varies by
   assert.deepEqual(await ask("small", "gzip"), [null, 50, "Accept-Encoding"]);
 });
 
+for (const accept of ["gzip", "identity"]) {
+  Deno.test(`createApp() tells the source when the client goes away (${accept})`, async () => {
+    let cancelled!: () => void;
+    const gone = new Promise<void>((resolve) => cancelled = resolve);
+    const { app, metrics } = make({}, (api) => {
+      route(api, "/endless", ["GET"], () =>
+        new Response(
+          new ReadableStream({
+            pull: (controller) => controller.enqueue(new Uint8Array(100_000)),
+            cancel: () => cancelled(),
+          }),
+        ));
+    });
+    const answer = await app.request("/api/v1/endless", { headers: { "accept-encoding": accept } });
+    const reader = answer.body!.getReader();
+    await reader.read();
+    await reader.cancel();
+    await gone;
+    const text = await metrics.expose();
+    assert.ok(text.includes('http_inflight_requests{handler="endless",method="get"} 0\n'), text);
+    assert.ok(text.includes('http_requests_total{code="200",handler="endless",method="get"} 1\n'));
+  });
+}
+
+Deno.test("createApp() answers odd paths without harm", async () => {
+  const { app } = make();
+  for (const path of ["/%zz", "/api/v1/label/%zz/values", "/%00", "/..%2f..%2fetc", "/a?%zz"]) {
+    const answer = await app.request(path);
+    assert.ok([200, 404].includes(answer.status), path);
+    await answer.body?.cancel();
+  }
+});
+
 Deno.test("acceptsGzip() wants gzip by name and not refused", () => {
   for (const yes of ["gzip", "deflate, gzip", "GZIP;q=1"]) {
     assert.equal(acceptsGzip(yes), true, yes);
