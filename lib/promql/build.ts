@@ -2,7 +2,7 @@
 import { MnemeError, unreachable } from "../base/mod.ts";
 import { formatHistogram } from "../model/mod.ts";
 import { TEXT_SORT_IN_RANGE } from "./annotations.ts";
-import { FLOAT_FUNCTIONS } from "./kernel_math.ts";
+import { FLOAT_FUNCTIONS, greater, smaller } from "./kernel_math.ts";
 import { MeteredOperator, type OperatorMeter } from "./metered.ts";
 import { AggregateOperator, type FoldName } from "./op_aggregate.ts";
 import { LimitOperator, LimitRatioOperator, RankOperator } from "./op_aggregate_rank.ts";
@@ -259,9 +259,9 @@ export class Builder {
       case "vector":
         return this.build(args[0]!);
       case "min_of":
-        return new ScalarPairOperator(this.build(args[0]!), this.build(args[1]!), Math.min);
+        return new ScalarPairOperator(this.build(args[0]!), this.build(args[1]!), smaller);
       case "max_of":
-        return new ScalarPairOperator(this.build(args[0]!), this.build(args[1]!), Math.max);
+        return new ScalarPairOperator(this.build(args[0]!), this.build(args[1]!), greater);
       case "sort":
       case "sort_desc":
       case "sort_by_label":

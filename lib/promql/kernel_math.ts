@@ -42,7 +42,7 @@ export const FLOAT_FUNCTIONS: Readonly<Record<string, FloatFunction>> = {
   sgn: sign,
   minute: (x) => Math.floor(mod(unixSeconds(x), 3600) / 60),
   hour: (x) => Math.floor(mod(unixSeconds(x), 86400) / 3600),
-  day_of_week: (x) => mod(Math.floor(unixSeconds(x) / 86400) + 4, 7),
+  day_of_week: (x) => mod(unixDays(x) + 4, 7),
   day_of_month: (x) => civil(x).day,
   day_of_year: (x) => civil(x).dayOfYear,
   days_in_month: (x) => {
@@ -77,15 +77,31 @@ export function roundRow(
   }
 }
 
-/** The greater one; NaN when either is; +0 is above −0. */
-export function maxNaN(a: number, b: number): number {
-  return Math.max(a, b);
+/** The greater one; +Inf beats NaN, as in Go. */
+export function greater(a: number, b: number): number {
+  return a === Infinity || b === Infinity ? Infinity : Math.max(a, b);
 }
 
-/** Whole seconds of a float time, as a 64-bit integer conversion gives them. */
+/** The smaller one; −Inf beats NaN, as in Go. */
+export function smaller(a: number, b: number): number {
+  return a === -Infinity || b === -Infinity ? -Infinity : Math.min(a, b);
+}
+
+/**
+ * Whole seconds of a float time as Go's 64-bit arithmetic sees them: what fits no integer counts as
+ * the smallest one, and what lies before the first year Go can count wraps around.
+ */
 function unixSeconds(x: number): number {
-  if (x >= -9223372036854775808 && x < 9223372036854775808) return Math.trunc(x) + 0;
-  return -9223372036854775808;
+  const seconds = x >= -9223372036854775808 && x < 9223372036854775808
+    ? Math.trunc(x) + 0
+    : -9223372036854775808;
+  return seconds < -9223371966579724800 ? seconds + 18446744073709551616 : seconds;
+}
+
+/** Days since 1970, exact over the whole range of times. */
+function unixDays(x: number): number {
+  const seconds = unixSeconds(x);
+  return Math.round((seconds - mod(seconds, 86400)) / 86400);
 }
 
 function mod(a: number, b: number): number {
@@ -103,7 +119,7 @@ interface Civil {
 /** Gregorian date in UTC of a Unix time in seconds; months and days count from 1. */
 function civil(x: number): Civil {
   // Days since 0000-03-01, split into 400-year cycles of 146097 days.
-  const days = Math.floor(unixSeconds(x) / 86400) + 719468;
+  const days = unixDays(x) + 719468;
   const cycle = Math.floor(days / 146097);
   const inCycle = days - cycle * 146097;
   const yearInCycle = Math.floor(

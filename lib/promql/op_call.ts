@@ -1,6 +1,6 @@
 /** Constants, time, row-wise functions, scalar(), absent(). */
 import { EMPTY_LABELS, type Labels } from "../model/mod.ts";
-import { applyFloat, type FloatFunction, roundRow } from "./kernel_math.ts";
+import { applyFloat, type FloatFunction, greater, roundRow, smaller } from "./kernel_math.ts";
 import {
   type Operator,
   readScalar,
@@ -172,12 +172,12 @@ export class RowOperator implements Operator {
           break;
         case "clamp_min":
           for (let k = 0; k < count; k++) {
-            tile.v[at + k] = Math.max(tile.v[at + k]!, this.#values[0]![k]!);
+            tile.v[at + k] = greater(tile.v[at + k]!, this.#values[0]![k]!);
           }
           break;
         case "clamp_max":
           for (let k = 0; k < count; k++) {
-            tile.v[at + k] = Math.min(tile.v[at + k]!, this.#values[0]![k]!);
+            tile.v[at + k] = smaller(tile.v[at + k]!, this.#values[0]![k]!);
           }
           break;
       }
@@ -194,7 +194,7 @@ export class RowOperator implements Operator {
       if (high[k]! < low[k]!) {
         tile.has[at + k] = 0;
         tile.kind[row] = ROW_SPARSE;
-      } else tile.v[at + k] = Math.max(low[k]!, Math.min(high[k]!, tile.v[at + k]!));
+      } else tile.v[at + k] = greater(low[k]!, smaller(high[k]!, tile.v[at + k]!));
     }
   }
 

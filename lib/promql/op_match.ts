@@ -81,6 +81,7 @@ export class MatchOperator implements Operator {
   #matched = new Map<number, Uint8Array>();
   #mask: Uint8Array;
   #nextPair = 0;
+  #drained = false;
   /** Buffered mode. */
   #manyStore: RowStore | undefined;
   #oneStore: RowStore | undefined;
@@ -190,8 +191,22 @@ export class MatchOperator implements Operator {
       this.#nextPair++;
     }
     tile.rows = row;
-    if (row === 0) this.close();
-    return row;
+    return row > 0 || this.#drained ? row : this.#drain(tile);
+  }
+
+  /** Reads what is left of both sides: rows without a partner may hold an error, too. */
+  #drain(tile: Tile): number | Promise<number> {
+    const rest = this.#manyTile ??= tileFor(this.grid);
+    for (const side of [this.#many, this.#one]) {
+      for (;;) {
+        const result = side.next(rest);
+        if (result === 0) break;
+        if (typeof result !== "number") return result.then(() => this.#drain(tile));
+      }
+    }
+    this.#drained = true;
+    this.close();
+    return tile.rows = 0;
   }
 
   /** Reads both sides up to the rows of `pair`; a promise when one has to be waited for. */
