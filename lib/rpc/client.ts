@@ -4,27 +4,17 @@
  * A call that failed as "unavailable" before anything was received is tried again, since a server
  * that renews its connections would otherwise fail queries. Streams are read only as fast as their
  * reader takes messages.
+ *
+ * HTTP/2 is spoken by h2/: the runtime's own client can end the process when a server says good-bye,
+ * and takes several times as long for large answers.
  */
-import * as grpc from "@grpc/grpc-js";
-import { type Clock, errorMessage, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
-import {
-  RpcError,
-  STATUS_CANCELLED,
-  STATUS_DEADLINE_EXCEEDED,
-  STATUS_INTERNAL,
-  STATUS_UNAVAILABLE,
-} from "./status.ts";
+import { type Clock, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
+import { Connection, type H2Stream } from "./h2/connection.ts";
+import { openSocket, parseAddress, type SocketTls } from "./h2/socket.ts";
+import { RpcError, STATUS_DEADLINE_EXCEEDED, STATUS_INTERNAL } from "./status.ts";
 
 /** Certificates of a client (PEM). */
-export interface ClientTls {
-  /** Authorities to trust; the system's own when absent. */
-  readonly ca?: Uint8Array;
-  readonly cert?: Uint8Array;
-  readonly key?: Uint8Array;
-  /** Name to verify instead of the host of the address. */
-  readonly serverName?: string;
-  readonly skipVerify?: boolean;
-}
+export type ClientTls = SocketTls;
 
 /** Settings of a connection. */
 export interface RpcClientOptions {
@@ -62,78 +52,46 @@ export interface RpcClient {
   close(): void;
 }
 
-/** Window of HTTP/2 flow control, bytes: the default of 64 KiB costs two thirds of the speed. */
-export const FLOW_CONTROL_WINDOW = 16 * 1024 * 1024;
-/** Bytes and messages that may wait for a slow reader before the stream is paused. */
-const QUEUE_BYTES = 1024 * 1024;
-const QUEUE_MESSAGES = 256;
 const RETRY_BASE_MS = 50;
+const CONNECT_RETRY_MS = 250;
+const CONNECT_RETRY_MAX_MS = 5000;
+const MAX_MESSAGE = 0x7fffffff;
 
-// Its lines would go to the console beside ours; every failure reaches the caller as an error.
-grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+/** Window of HTTP/2 flow control of servers, bytes. */
+export const FLOW_CONTROL_WINDOW = 16 * 1024 * 1024;
 
-const serialize = (message: Uint8Array): Buffer =>
-  Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-const deserialize = (buffer: Buffer): Uint8Array => buffer;
-
-/** Connects to `address` (`host:port`, or any target grpc-js resolves) on the first call. */
+/** Connects to `address` (`host:port`) on the first call. */
 export function connectRpc(address: string, options: RpcClientOptions = {}): RpcClient {
-  return new GrpcJsClient(address, options);
+  return new H2Client(address, options);
 }
 
-class GrpcJsClient implements RpcClient {
+class H2Client implements RpcClient {
   readonly address: string;
-  readonly #client: grpc.Client;
+  readonly #options: RpcClientOptions;
   readonly #attempts: number;
   readonly #clock: Clock;
+  #connection: Connection | undefined;
+  #connecting: Promise<Connection> | undefined;
+  #closed = false;
 
   constructor(address: string, options: RpcClientOptions) {
     this.address = address;
+    this.#options = options;
     this.#attempts = options.attempts ?? 3;
     this.#clock = options.clock ?? systemClock;
-    this.#client = new grpc.Client(address, credentials(options.tls), {
-      "grpc-node.flow_control_window": FLOW_CONTROL_WINDOW,
-      "grpc.max_receive_message_length": options.maxReceiveBytes ?? 0x7fffffff,
-      "grpc.max_send_message_length": -1,
-      // A store that was restarted is used again within seconds.
-      "grpc.initial_reconnect_backoff_ms": 500,
-      "grpc.max_reconnect_backoff_ms": 5000,
-      "grpc.enable_http_proxy": 0,
-      "grpc.enable_retries": 0,
-      "grpc.service_config_disable_resolution": 1,
-      "grpc.use_local_subchannel_pool": 1,
-      ...(options.tls?.serverName === undefined ? {} : {
-        "grpc.ssl_target_name_override": options.tls.serverName,
-        "grpc.default_authority": options.tls.serverName,
-      }),
-      // No client keepalive: a server's answer to too many pings can crash Deno's HTTP/2 client.
-    });
   }
 
   async unary(path: string, request: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
-    return await this.#retrying(options, () => this.#unaryOnce(path, request, options));
-  }
-
-  #unaryOnce(path: string, request: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    const { signal } = options;
-    throwIfAborted(signal);
-    return new Promise((resolve, reject) => {
-      const abort = () => call.cancel();
-      const call = this.#client.makeUnaryRequest(
-        path,
-        serialize,
-        deserialize,
-        request,
-        toMetadata(options),
-        toCallOptions(options),
-        (error, response) => {
-          signal?.removeEventListener("abort", abort);
-          if (error === null && response !== undefined) resolve(response);
-          else reject(toError(error, signal));
-        },
-      );
-      signal?.addEventListener("abort", abort, { once: true });
-    });
+    let answer: Uint8Array | undefined;
+    // Read to the end: the status comes last and may be a failure.
+    for await (const messages of this.stream(path, request, options)) {
+      if (answer !== undefined || messages.length > 1) {
+        throw new RpcError(STATUS_INTERNAL, "more than one answer to a unary call");
+      }
+      answer = messages[0];
+    }
+    if (answer === undefined) throw new RpcError(STATUS_INTERNAL, "no answer to a unary call");
+    return answer;
   }
 
   async *stream(
@@ -141,195 +99,188 @@ class GrpcJsClient implements RpcClient {
     request: Uint8Array,
     options: CallOptions = {},
   ): AsyncIterable<readonly Uint8Array[]> {
-    for (let attempt = 1;; attempt++) {
-      const reader = new StreamReader(
-        this.#client.makeServerStreamRequest(
-          path,
-          serialize,
-          deserialize,
-          request,
-          toMetadata(options),
-          toCallOptions(options),
-        ),
-        options.signal,
-      );
-      let received = false;
-      try {
-        for (;;) {
-          const messages = await reader.take();
-          if (messages === undefined) return;
-          received = true;
-          yield messages;
+    const limit = new CallLimit(options);
+    try {
+      for (let attempt = 1;; attempt++) {
+        let received = false;
+        let stream: H2Stream | undefined;
+        try {
+          stream = await this.#start(path, request, options, limit);
+          limit.bind(stream);
+          for (;;) {
+            const messages = await stream.take();
+            limit.check();
+            if (messages === undefined) return;
+            received = true;
+            yield messages;
+          }
+        } catch (error) {
+          limit.check();
+          if (received || attempt >= this.#attempts || !isRetryable(error)) throw error;
+        } finally {
+          limit.bind(undefined);
+          stream?.cancel(new MnemeError("canceled", "the reader has gone"));
         }
-      } catch (error) {
-        if (received || attempt >= this.#attempts || !isRetryable(error)) throw error;
-      } finally {
-        reader.close();
+        // The first retry follows at once (a renewed connection), the next ones after a pause.
+        if (attempt > 1) {
+          await this.#clock.sleep(RETRY_BASE_MS * 2 ** (attempt - 2), limit.signal).catch(() => {});
+        }
+        limit.check();
       }
-      await this.#pause(attempt, options.signal);
+    } finally {
+      limit.close();
     }
   }
 
-  async #retrying<T>(options: CallOptions, run: () => Promise<T>): Promise<T> {
-    for (let attempt = 1;; attempt++) {
+  async #start(
+    path: string,
+    request: Uint8Array,
+    options: CallOptions,
+    limit: CallLimit,
+  ): Promise<H2Stream> {
+    const connection = await limit.race(this.#connected(options.waitForReady === true, limit));
+    const headers: [string, string][] = [];
+    for (const [name, value] of Object.entries(options.metadata ?? {})) {
+      // Other characters are not legal in an HTTP/2 header and would fail the call.
+      if (!/^[\x20-\x7e]*$/.test(value)) {
+        throw new MnemeError("bad_data", `Cannot send metadata ${name}: not printable ASCII`);
+      }
+      headers.push([name.toLowerCase(), value]);
+    }
+    if (options.timeoutMs !== undefined) {
+      headers.push(["grpc-timeout", timeoutText(options.timeoutMs)]);
+    }
+    const call = connection.call({
+      path,
+      authority: this.#options.tls?.serverName ?? this.address,
+      headers,
+      request,
+      maxReceiveBytes: this.#options.maxReceiveBytes ?? MAX_MESSAGE,
+    });
+    // A stream that starts after its caller has given up must not stay open.
+    call.then((stream) => limit.ended && stream.cancel(undefined), () => {});
+    return await limit.race(call);
+  }
+
+  async #connected(patient: boolean, limit: CallLimit): Promise<Connection> {
+    for (let attempt = 0;; attempt++) {
+      if (this.#closed) throw new MnemeError("canceled", "the client was closed");
+      if (this.#connection !== undefined && !this.#connection.closed) return this.#connection;
       try {
-        return await run();
+        this.#connecting ??= this.#connect();
+        return await this.#connecting;
       } catch (error) {
-        if (attempt >= this.#attempts || !isRetryable(error)) throw error;
+        if (!patient || limit.ended || !isRetryable(error)) throw error;
       }
-      await this.#pause(attempt, options.signal);
+      const pause = Math.min(CONNECT_RETRY_MAX_MS, CONNECT_RETRY_MS * 2 ** Math.min(attempt, 5));
+      await this.#clock.sleep(pause, limit.signal).catch(() => {});
+      limit.check();
     }
   }
-  /** The first retry follows at once (a renewed connection), the next ones after a pause. */
-  async #pause(attempt: number, signal: AbortSignal | undefined): Promise<void> {
-    throwIfAborted(signal);
-    if (attempt > 1) await this.#clock.sleep(RETRY_BASE_MS * 2 ** (attempt - 2), signal);
+
+  async #connect(): Promise<Connection> {
+    try {
+      parseAddress(this.address);
+      const socket = await openSocket(this.address, this.#options.tls);
+      if (this.#closed) {
+        socket.close();
+        throw new MnemeError("canceled", "the client was closed");
+      }
+      const connection = new Connection(socket, () => {
+        if (this.#connection === connection) this.#connection = undefined;
+      });
+      this.#connection = connection;
+      return connection;
+    } finally {
+      this.#connecting = undefined;
+    }
   }
 
   close(): void {
-    this.#client.close();
+    this.#closed = true;
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 }
 
-/** Takes messages from a grpc-js stream; pauses it while the reader is behind. */
-class StreamReader {
-  readonly #call: grpc.ClientReadableStream<Uint8Array>;
-  readonly #signal: AbortSignal | undefined;
-  readonly #abort: () => void;
-  #queue: Uint8Array[] = [];
-  #queueBytes = 0;
-  #paused = false;
-  #ended = false;
-  #failure: unknown;
-  #wake: (() => void) | undefined;
+/** Ends a call at its deadline or when its caller gives up. */
+class CallLimit {
+  readonly #outer: AbortSignal | undefined;
+  readonly #inner = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  #late = false;
+  #stream: H2Stream | undefined;
+  readonly #abort = () => this.#end();
 
-  constructor(call: grpc.ClientReadableStream<Uint8Array>, signal: AbortSignal | undefined) {
-    this.#call = call;
-    this.#signal = signal;
-    this.#abort = () => {
-      call.cancel();
-      this.#settle(abortError(signal));
-    };
-    call.on("data", (message: Uint8Array) => {
-      this.#queue.push(message);
-      this.#queueBytes += message.length;
-      if (
-        !this.#paused &&
-        (this.#queueBytes >= QUEUE_BYTES || this.#queue.length >= QUEUE_MESSAGES)
-      ) {
-        this.#paused = true;
-        call.pause();
-      }
-      this.#notify();
-    });
-    // "end" comes after all messages; a failure comes at once, what was received before it counts.
-    call.on("end", () => this.#settle(undefined));
-    call.on("error", (error: unknown) => {
-      for (;;) {
-        const message = call.read() as Uint8Array | null;
-        if (message === null) break;
-        this.#queue.push(message);
-      }
-      this.#settle(toError(error, signal));
-    });
-    if (signal?.aborted) this.#abort();
-    else signal?.addEventListener("abort", this.#abort, { once: true });
-  }
-
-  #settle(failure: unknown): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#failure = failure;
-    this.#notify();
-  }
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  }
-
-  /** All messages that are there, waiting for the first; undefined at the end. */
-  async take(): Promise<readonly Uint8Array[] | undefined> {
-    while (this.#queue.length === 0) {
-      if (this.#ended) {
-        if (this.#failure !== undefined) throw this.#failure;
-        return undefined;
-      }
-      await new Promise<void>((resolve) => this.#wake = resolve);
+  constructor(options: CallOptions) {
+    this.#outer = options.signal;
+    if (options.timeoutMs !== undefined) {
+      this.#timer = setTimeout(() => {
+        this.#late = true;
+        this.#end();
+      }, Math.min(options.timeoutMs, 0x7fffffff));
     }
-    if (this.#signal?.aborted) throw abortError(this.#signal);
-    const messages = this.#queue;
-    this.#queue = [];
-    this.#queueBytes = 0;
-    if (this.#paused) {
-      this.#paused = false;
-      this.#call.resume();
+    throwIfAborted(this.#outer);
+    this.#outer?.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#inner.signal;
+  }
+  get ended(): boolean {
+    return this.#inner.signal.aborted;
+  }
+
+  #end(): void {
+    this.#inner.abort();
+    this.#stream?.cancel(this.#failure());
+  }
+
+  #failure(): unknown {
+    if (this.#late) return new RpcError(STATUS_DEADLINE_EXCEEDED, "context deadline exceeded");
+    try {
+      throwIfAborted(this.#outer);
+    } catch (error) {
+      return error;
     }
-    return messages;
+    return new MnemeError("canceled", "context canceled");
+  }
+
+  /** Throws when the call has ended. */
+  check(): void {
+    if (this.ended) throw this.#failure();
+  }
+
+  bind(stream: H2Stream | undefined): void {
+    this.#stream = stream;
+    if (stream !== undefined && this.ended) stream.cancel(this.#failure());
+  }
+
+  /** The work's result, or the end of the call, whichever comes first. */
+  race<T>(work: Promise<T>): Promise<T> {
+    if (this.ended) {
+      work.catch(() => {});
+      return Promise.reject(this.#failure());
+    }
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(this.#failure());
+      this.#inner.signal.addEventListener("abort", abort, { once: true });
+      work.then(resolve, reject).finally(() =>
+        this.#inner.signal.removeEventListener("abort", abort)
+      );
+    });
   }
 
   close(): void {
-    this.#signal?.removeEventListener("abort", this.#abort);
-    if (!this.#ended) {
-      this.#ended = true;
-      this.#call.cancel();
-    }
-    this.#queue = [];
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener("abort", this.#abort);
   }
 }
 
-function credentials(tls: ClientTls | undefined): grpc.ChannelCredentials {
-  if (tls === undefined) return grpc.credentials.createInsecure();
-  const buffer = (pem: Uint8Array | undefined) => pem === undefined ? null : Buffer.from(pem);
-  return grpc.credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert), {
-    rejectUnauthorized: tls.skipVerify !== true,
-  });
-}
-
-function toMetadata(options: CallOptions): grpc.Metadata {
-  const metadata = new grpc.Metadata({ waitForReady: options.waitForReady ?? false });
-  for (const [name, value] of Object.entries(options.metadata ?? {})) {
-    // Other characters are not legal in an HTTP/2 header and would fail the call.
-    if (/^[\x20-\x7e]*$/.test(value)) metadata.set(name, value);
-    else throw new MnemeError("bad_data", `Cannot send metadata ${name}: not printable ASCII`);
-  }
-  return metadata;
-}
-
-function toCallOptions(options: CallOptions): grpc.CallOptions {
-  return options.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
-}
-
-function abortError(signal: AbortSignal | undefined): unknown {
-  try {
-    throwIfAborted(signal);
-  } catch (error) {
-    return error;
-  }
-  return new MnemeError("canceled", "context canceled");
-}
-
-/**
- * An error for a gRPC status.
- *
- * A broken connection may show as INTERNAL or CANCELLED from grpc-js itself; unless our caller
- * aborted, both count as "unavailable".
- */
-function toError(status: unknown, signal: AbortSignal | undefined): unknown {
-  if (signal?.aborted) return abortError(signal);
-  const { code, details } = status as Partial<grpc.ServiceError>;
-  if (typeof code !== "number") {
-    return new RpcError(STATUS_UNAVAILABLE, errorMessage(status), { cause: status });
-  }
-  const text = (typeof details === "string" && details !== "" ? details : errorMessage(status))
-    .replace(/^No connection established\. Last error: (Error: )?/, "connection error: ")
-    .replace(/\.? ?Resolution note: ?$/, "");
-  const broken = code === STATUS_CANCELLED ||
-    (code === STATUS_INTERNAL && text.includes("RST_STREAM"));
-  if (code === STATUS_DEADLINE_EXCEEDED) {
-    return new RpcError(code, "context deadline exceeded", { cause: status });
-  }
-  return new RpcError(code, text, { cause: status, ...(broken ? { kind: "unavailable" } : {}) });
+/** At most eight digits and a unit. */
+function timeoutText(ms: number): string {
+  const whole = Math.max(1, Math.ceil(ms));
+  return whole < 1e8 ? `${whole}m` : `${Math.ceil(whole / 1000)}S`;
 }
 
 function isRetryable(error: unknown): boolean {

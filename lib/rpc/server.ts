@@ -8,6 +8,9 @@ import { FLOW_CONTROL_WINDOW } from "./client.ts";
 import type { Method, ServerCall, ServerObserver, Service } from "./service.ts";
 import { RpcError, STATUS_CANCELLED, STATUS_OK, STATUS_UNAVAILABLE, statusOf } from "./status.ts";
 
+// Its lines would go to the console beside ours; every failure reaches us as an error.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+
 /** Certificates of a server (PEM). */
 export interface ServerTls {
   readonly cert: Uint8Array;

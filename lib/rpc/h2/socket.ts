@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { connect as connectTls } from "node:tls";
 import { errorMessage, MnemeError } from "../../base/mod.ts";
+import { RpcError, STATUS_UNAVAILABLE } from "../status.ts";
 
 /** A connected byte stream. */
 export interface Socket {
@@ -39,7 +40,7 @@ export async function openSocket(address: string, tls: SocketTls | undefined): P
   } catch (error) {
     if (error instanceof MnemeError && error.kind === "bad_data") throw error;
     const reason = errorMessage(error).replace(/ \(os error \d+\)$/, "").toLowerCase();
-    throw new MnemeError("unavailable", `connection error: connect ${address}: ${reason}`, {
+    throw new RpcError(STATUS_UNAVAILABLE, `connection error: connect ${address}: ${reason}`, {
       cause: error,
     });
   }
