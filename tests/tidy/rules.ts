@@ -10,7 +10,7 @@ export interface Source {
 
 /** Tests, contract suites, benchmarks, fuzzers, examples, data makers: bound by fewer rules. */
 export function isTestFile(path: string): boolean {
-  return /^(?:tests|examples)\//.test(path) || path.includes("/testing/") ||
+  return /^(?:tests|examples|proto)\//.test(path) || path.includes("/testing/") ||
     path.endsWith("/acceptance.ts") || /_(?:test|bench|fuzz)\.ts$/.test(path);
 }
 
