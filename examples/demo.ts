@@ -189,14 +189,14 @@ async function main(options: Options): Promise<void> {
       `--grpc-address=${addresses["grpc-address"]}`,
       `--http-address=${addresses["store.http-address"]}`,
     ]);
+    const { signal } = stopping;
+    await store.waitUntilReady(`http://${addresses["store.http-address"]}/-/ready`, 60_000, signal);
     const query = start("query", [
       `--endpoint=${addresses["grpc-address"]}`,
       "--query.replica-label=replica",
       `--grpc-address=${addresses["query.grpc-address"]}`,
       `--http-address=${addresses["http-address"]}`,
     ]);
-    const { signal } = stopping;
-    await store.waitUntilReady(`http://${addresses["store.http-address"]}/-/ready`, 60_000, signal);
     const url = `http://${addresses["http-address"]}`;
     await query.waitUntilReady(`${url}/-/ready`, 60_000, signal);
     await askForTheYear(url, marker);
