@@ -266,7 +266,7 @@ export function unwrapExpr(expr: Expr): Expr {
   return e;
 }
 
-/** True when both trees mean the same: places in the text are left out of the comparison. */
+/** True when both trees mean the same: places in the text and the order of matchers do not count. */
 export function equalExpr(a: Expr, b: Expr): boolean {
   return equalNode(a, b);
 }
@@ -277,9 +277,18 @@ function equalNode(a: unknown, b: unknown): boolean {
   const left = a as Record<string, unknown>;
   const right = b as Record<string, unknown>;
   for (const key of Object.keys(left)) {
-    // A matcher is told by type, name and value; its compiled parts are functions.
-    if (key === "start" || key === "end" || key === "pattern" || key === "matches") continue;
+    if (key === "start" || key === "end") continue;
+    if (key === "matchers") {
+      if (matcherKey(left) !== matcherKey(right)) return false;
+      continue;
+    }
     if (!equalNode(left[key], right[key])) return false;
   }
   return Object.keys(left).length === Object.keys(right).length;
+}
+
+/** A selector's matchers in one text; their compiled parts do not count. */
+function matcherKey(selector: Record<string, unknown>): string {
+  const matchers = (selector.matchers ?? []) as readonly Matcher[];
+  return JSON.stringify(matchers.map((m) => [m.name, m.type, m.value].join("\u0000")).sort());
 }

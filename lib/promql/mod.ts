@@ -7,6 +7,9 @@
 export * from "./annotations.ts";
 export * from "./ast.ts";
 export * from "./ast_check.ts";
+export { exprToJson } from "./ast_json.ts";
+export { prettyExpr } from "./ast_pretty.ts";
+export { printExpr } from "./ast_print.ts";
 export * from "./engine.ts";
 export * from "./functions.ts";
 export type { AnalysisNode } from "./metered.ts";

@@ -95,11 +95,18 @@ function expr(
 
 function binary(reader: TokenReader, least: number): DurationNode {
   reader.enter();
-  let lhs = signed(reader);
+  const node = climb(reader, signed(reader), least);
+  reader.leave();
+  return node;
+}
+
+/** Operators behind `first` that bind at least as tightly as `least`. */
+function climb(reader: TokenReader, first: DurationNode, least: number): DurationNode {
+  let lhs = first;
   for (;;) {
     const op = reader.peek();
     const precedence = PRECEDENCE[op];
-    if (precedence === undefined || precedence < least) break;
+    if (precedence === undefined || precedence < least) return lhs;
     const at = reader.span;
     reader.take();
     const rhs = binary(reader, op === "^" ? precedence : precedence + 1);
@@ -108,8 +115,6 @@ function binary(reader: TokenReader, least: number): DurationNode {
     }
     lhs = expr(op as DurationOp, lhs, rhs, lhs.start, rhs.end);
   }
-  reader.leave();
-  return lhs;
 }
 
 function signed(reader: TokenReader): DurationNode {
@@ -117,26 +122,38 @@ function signed(reader: TokenReader): DurationNode {
   const { start } = reader;
   if (kind !== "+" && kind !== "-") return primary(reader);
   reader.take();
-  const operand = binary(reader, SIGNED);
-  if (operand.type === "NumberLiteral") {
-    return kind === "-" ? negateLiteral(operand, start) : { ...operand, start };
-  }
-  return kind === "-" ? expr("-", null, operand, start, operand.end) : operand;
+  return withSign(kind, binary(reader, SIGNED), start, false);
 }
 
-/** As signed(), without operators behind the sign, and with `+` kept. */
+/**
+ * What stands behind `offset`. One sign and one operand end there, as do plain operands: what follows
+ * belongs to the query. Parentheses without a sign, and two signs, begin an expression that takes all
+ * operators behind it, as in Prometheus.
+ */
 function offsetOperand(reader: TokenReader): DurationNode {
-  const kind = reader.peek();
   const { start } = reader;
+  const kind = reader.peek();
+  if (kind === "(") return binary(reader, 1);
   if (kind !== "+" && kind !== "-") return primary(reader);
   reader.take();
-  reader.enter();
-  const operand = offsetOperand(reader);
-  reader.leave();
-  if (operand.type === "NumberLiteral") {
-    return kind === "-" ? negateLiteral(operand, start) : { ...operand, start };
+  const next = reader.peek();
+  if (next === "+" || next === "-") {
+    return climb(reader, withSign(kind, binary(reader, SIGNED), start, false), 1);
   }
-  return expr(kind, null, operand, start, operand.end);
+  return withSign(kind, primary(reader), start, true);
+}
+
+function withSign(
+  sign: "+" | "-",
+  operand: DurationNode,
+  start: number,
+  keepPlus: boolean,
+): DurationNode {
+  if (operand.type === "NumberLiteral") {
+    return sign === "-" ? negateLiteral(operand, start) : { ...operand, start };
+  }
+  if (sign === "+" && !keepPlus) return operand;
+  return expr(sign, null, operand, start, operand.end);
 }
 
 function primary(reader: TokenReader): DurationNode {
