@@ -121,8 +121,9 @@ function replaceSpecs(plan: Plan, by: ReadonlyMap<SelectSpec, SelectSpec>): Plan
  */
 export function shareSubtrees(plan: Plan): Plan {
   const finder = new EqualSubtrees();
-  finder.visit(plan);
+  finder.number(plan);
   if (!finder.found) return plan;
+  finder.count(plan);
   const shared = new Map<number, Subtree[]>();
   const rewrite = (node: Plan): Plan => {
     const subtree = finder.get(node);
@@ -130,11 +131,13 @@ export function shareSubtrees(plan: Plan): Plan {
     const others = shared.get(subtree.id);
     if (others === undefined) shared.set(subtree.id, [subtree]);
     else others.push(subtree);
-    return { kind: "shared", grid: node.grid, id: subtree.id, child: node, copies: [] };
+    const child = mapChildren(node, rewrite);
+    return { kind: "shared", grid: node.grid, id: subtree.id, child, copies: [] };
   };
   const rewritten = rewrite(plan);
-  const complete = (node: Plan): Plan => {
-    if (node.kind !== "shared") return mapChildren(node, complete);
+  const complete = (plain: Plan): Plan => {
+    const node = mapChildren(plain, complete);
+    if (node.kind !== "shared") return node;
     const [first, ...others] = shared.get(node.id)!;
     return {
       ...node,
@@ -170,8 +173,16 @@ class EqualSubtrees {
     return this.#counts[subtree.id]!;
   }
 
-  visit(plan: Plan): Subtree {
-    const children = childrenOf(plan).map((child) => this.visit(child));
+  /** Counts how often each is evaluated if no equal one is evaluated twice. */
+  count(plan: Plan): void {
+    const { id } = this.get(plan);
+    if (++this.#counts[id]! > 1 && isShareable(plan)) return;
+    for (const child of childrenOf(plan)) this.count(child);
+  }
+
+  /** Numbers a subtree and all below it. */
+  number(plan: Plan): Subtree {
+    const children = childrenOf(plan).map((child) => this.number(child));
     const own = positionsOf(plan);
     const min = Math.min(...own, ...children.map((c) => c.min));
     const max = Math.max(...own, ...children.map((c) => c.max));
@@ -188,11 +199,8 @@ class EqualSubtrees {
     if (id === undefined) {
       id = this.#ids.size;
       this.#ids.set(text, id);
-      this.#counts.push(1);
-    } else {
-      this.#counts[id]!++;
-      this.found ||= isShareable(plan);
-    }
+      this.#counts.push(0);
+    } else this.found ||= isShareable(plan);
     const subtree = { id, min, max };
     this.#subtrees.set(plan, subtree);
     return subtree;
