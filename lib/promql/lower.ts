@@ -547,9 +547,10 @@ function absentLabels(selector: VectorSelector): Labels {
   const seen = new Set<string>();
   for (const m of selector.matchers) {
     if (m.name === METRIC_NAME) continue;
-    if (m.type === "=" && !seen.has(m.name)) fixed.set(m.name, m.value);
-    else fixed.delete(m.name);
-    seen.add(m.name);
+    if (m.type === "=" && !seen.has(m.name)) {
+      fixed.set(m.name, m.value);
+      seen.add(m.name);
+    } else fixed.delete(m.name);
   }
   return labelsFromPairs(fixed);
 }
