@@ -2,6 +2,9 @@
 import xxhash from "xxhash-wasm";
 
 const api = await xxhash();
+/** One hash on its way to its halves; little-endian, as float_bits.ts asserts. */
+const scratch = new BigUint64Array(1);
+const scratchHalves = new Uint32Array(scratch.buffer);
 
 /** Decimal text of the hash of `bytes`, as Go prints a uint64. */
 export function xxhash64Text(bytes: Uint8Array): string {
@@ -10,9 +13,10 @@ export function xxhash64Text(bytes: Uint8Array): string {
 
 /** The hash of `bytes` as two unsigned 32-bit halves, high first, written into `out` at `at`. */
 export function xxhash64Into(bytes: Uint8Array, out: Uint32Array, at = 0): void {
-  const h = api.h64Raw(bytes);
-  out[at] = Number(h >> 32n);
-  out[at + 1] = Number(h & 0xffffffffn);
+  // Through an array: shifting a BigInt makes new ones.
+  scratch[0] = api.h64Raw(bytes);
+  out[at] = scratchHalves[1]!;
+  out[at + 1] = scratchHalves[0]!;
 }
 
 /** hash(bytes) mod `n`, for 0 < n <= 2^53. */

@@ -5,6 +5,7 @@
 import {
   Breather,
   CorruptionError,
+  crc32c,
   errorKind,
   MnemeError,
   throwIfAborted,
@@ -37,8 +38,6 @@ import {
   AGGR_RAW,
   AGGR_SUM,
   type AggrChunk,
-  type Series,
-  type SeriesFrame,
 } from "../storeapi/mod.ts";
 import {
   chunkRecordSize,
@@ -63,6 +62,7 @@ import type { OpenHeader } from "./header_pool.ts";
 import type { PostingsCache } from "./index_cache.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";
 import { fetchItems, type RangeOptions } from "./range_reader.ts";
+import { DAMAGED, RawChunk, SeriesBatch, SPECIAL } from "./series_batch.ts";
 import { FullSort, HoldBack, SameOrder, SeriesItems, type SeriesOrder } from "./series_items.ts";
 
 /** Sizes and habits of reading, the same for all requests of a store gateway. */
@@ -151,15 +151,10 @@ export async function* blockSeries(
   block: BucketBlock,
   labels: FinalLabels,
   request: BlockRequest,
-): AsyncIterable<SeriesFrame> {
-  let header: OpenHeader;
+): AsyncIterable<SeriesBatch> {
+  const header = await openHeader(block);
   try {
-    header = await block.header();
-  } catch (error) {
-    throw blockError("load index header", block.ulid, error);
-  }
-  try {
-    yield* new BlockReader(block, header, labels, request).frames();
+    yield* new BlockReader(block, header, labels, request).loaded();
   } finally {
     header.release();
   }
@@ -171,8 +166,22 @@ export async function* blockLabels(
   labels: FinalLabels,
   request: BlockRequest,
 ): AsyncIterable<readonly Labels[]> {
-  for await (const frame of blockSeries(block, labels, { ...request, skipChunks: true })) {
-    yield frame.series.map((s) => s.labels);
+  const header = await openHeader(block);
+  try {
+    for await (const items of new BlockReader(block, header, labels, request).batches()) {
+      yield items.labels;
+    }
+  } finally {
+    header.release();
+  }
+}
+
+/** The block's index header; the caller releases it. */
+export async function openHeader(block: BucketBlock): Promise<OpenHeader> {
+  try {
+    return await block.header();
+  } catch (error) {
+    throw blockError("load index header", block.ulid, error);
   }
 }
 
@@ -195,20 +204,21 @@ class BlockReader {
     this.#request = request;
   }
 
-  async *frames(): AsyncIterable<SeriesFrame> {
-    const { limit, skipChunks } = this.#request;
+  /** Selected series in their final order with their chunks, batch by batch. */
+  async *loaded(): AsyncIterable<SeriesBatch> {
+    const { limit, skipChunks, signal } = this.#request;
     let seen = 0;
     let last: Labels | undefined;
     for await (const { items, order } of this.#ordered()) {
       for (let from = 0; from < order.length;) {
-        throwIfAborted(this.#request.signal);
+        throwIfAborted(signal);
         const to = skipChunks ? order.length : this.#batchEnd(items, order, from);
-        const series = skipChunks
-          ? order.map((i) => ({ labels: items.labels[i]!, chunks: [] }))
+        const batch = skipChunks
+          ? labelsOnly(items, order)
           : await this.#load(items, order, from, to);
-        yield { series, warnings: [] };
+        yield batch;
         if (limit > 0) {
-          for (const { labels } of series) {
+          for (const labels of batch.labels) {
             if (last === undefined || !equalLabels(labels, last)) seen++;
             last = labels;
           }
@@ -221,10 +231,10 @@ class BlockReader {
     }
   }
 
-  /** Selected series in their final order, batch by batch. */
+  /** Selected series in their final order. */
   async *#ordered(): AsyncIterable<{ items: SeriesItems; order: readonly number[] }> {
     const order = this.#orderFor();
-    for await (const batch of this.#batches()) yield order.take(batch);
+    for await (const batch of this.batches()) yield order.take(batch);
     yield order.rest();
   }
 
@@ -304,7 +314,8 @@ class BlockReader {
 
   // ---- Series entries ---------------------------------------------------------------------
 
-  async *#batches(): AsyncIterable<SeriesItems> {
+  /** Selected series in the order of the block, with the references of their chunks. */
+  async *batches(): AsyncIterable<SeriesItems> {
     const { ulid } = this.#block;
     let selection: Selection;
     try {
@@ -433,65 +444,54 @@ class BlockReader {
     order: readonly number[],
     from: number,
     to: number,
-  ): Promise<Series[]> {
+  ): Promise<SeriesBatch> {
     const { starts } = items;
     let count = 0;
     for (let k = from; k < to; k++) count += starts[order[k]! + 1]! - starts[order[k]!]!;
-    // Chunk k of the batch is chunk `sources[k]` of the items.
-    const sources = new Uint32Array(count);
+    const batch = new SeriesBatch(count);
+    const refs = new Float64Array(count);
     let n = 0;
     let ascending = true;
     let last = -1;
     for (let k = from; k < to; k++) {
-      const end = starts[order[k]! + 1]!;
-      for (let c = starts[order[k]!]!; c < end; c++) {
+      const i = order[k]!;
+      const end = starts[i + 1]!;
+      for (let c = starts[i]!; c < end; c++) {
         const ref = items.refs[c]!;
         if (ref < last) ascending = false;
         last = ref;
-        sources[n++] = c;
+        refs[n] = ref;
+        batch.minTimes[n] = items.minTimes[c]!;
+        batch.maxTimes[n++] = items.maxTimes[c]!;
       }
+      batch.labels.push(items.labels[i]!);
+      batch.starts.push(n);
     }
-    const chunks = new Array<AggrChunk | readonly AggrChunk[] | undefined>(count);
-    if (ascending) await this.#fetchChunks(items, sources, undefined, chunks);
-    else {
-      // Read in the order of the file; the results go back to their places.
-      const places = new Uint32Array(count);
+    // Read in the order of the file; places[j] is the chunk that comes j-th there.
+    let places: Uint32Array | undefined;
+    if (!ascending) {
+      places = new Uint32Array(count);
       for (let k = 0; k < count; k++) places[k] = k;
-      places.sort((a, b) => items.refs[sources[a]!]! - items.refs[sources[b]!]!);
-      await this.#fetchChunks(items, sources, places, chunks);
+      places.sort((a, b) => refs[a]! - refs[b]!);
     }
-    const series: Series[] = [];
-    n = 0;
-    for (let k = from; k < to; k++) {
-      const i = order[k]!;
-      const list: AggrChunk[] = [];
-      for (let c = starts[i]!; c < starts[i + 1]!; c++) {
-        const chunk = chunks[n++];
-        if (chunk === undefined) continue;
-        if (Array.isArray(chunk)) list.push(...chunk);
-        else list.push(chunk as AggrChunk);
-      }
-      // All its chunks are damaged: the warning tells of it, the series itself says nothing.
-      if (list.length > 0) series.push({ labels: items.labels[i]!, chunks: list });
-    }
-    return series;
+    const damaged = await this.#fetchChunks(batch, refs, places);
+    return damaged ? withoutEmpty(batch) : batch;
   }
 
-  /** Fills `out`; chunks of one segment are fetched together. */
+  /** Fetches all chunks, those of a segment together; true when some are damaged. */
   async #fetchChunks(
-    items: SeriesItems,
-    sources: Uint32Array,
+    batch: SeriesBatch,
+    refs: Float64Array,
     places: Uint32Array | undefined,
-    out: (AggrChunk | readonly AggrChunk[] | undefined)[],
-  ): Promise<void> {
-    const { refs } = items;
-    const place = (k: number) => places === undefined ? k : places[k]!;
-    for (let from = 0; from < sources.length;) {
-      const segment = segmentOfRef(refs[sources[place(from)]!]!);
+  ): Promise<boolean> {
+    const refAt = (j: number) => refs[places === undefined ? j : places[j]!]!;
+    let damaged = false;
+    for (let from = 0; from < refs.length;) {
+      const segment = segmentOfRef(refAt(from));
       let to = from + 1;
-      while (to < sources.length && segmentOfRef(refs[sources[place(to)]!]!) === segment) to++;
+      while (to < refs.length && segmentOfRef(refAt(to)) === segment) to++;
       try {
-        await this.#fetchSegment(segment, items, sources, places, from, to, out);
+        if (await this.#fetchSegment(segment, batch, refs, places, from, to)) damaged = true;
       } catch (error) {
         const kind = errorKind(error);
         // A missing or cut object costs its own chunks; the rest of the block is still good.
@@ -499,9 +499,11 @@ class BlockReader {
           throw blockError("fetch chunks", this.#block.ulid, error);
         }
         this.#tellDamage(error, to - from);
+        damaged = true;
       }
       from = to;
     }
+    return damaged;
   }
 
   #tellDamage(error: unknown, chunks: number): void {
@@ -511,18 +513,17 @@ class BlockReader {
 
   async #fetchSegment(
     segment: number,
-    items: SeriesItems,
-    sources: Uint32Array,
+    batch: SeriesBatch,
+    refs: Float64Array,
     places: Uint32Array | undefined,
     from: number,
     to: number,
-    out: (AggrChunk | readonly AggrChunk[] | undefined)[],
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { figures, limits, settings, signal } = this.#request;
     const object = this.#block.segmentObject(segment);
     const starts = new Float64Array(to - from);
-    for (let k = from; k < to; k++) {
-      starts[k - from] = offsetOfRef(items.refs[sources[places === undefined ? k : places[k]!]!]!);
+    for (let j = from; j < to; j++) {
+      starts[j - from] = offsetOfRef(refs[places === undefined ? j : places[j]!]!);
     }
     const before = figures.chunks.fetchedBytes;
     const fetched = await fetchItems(
@@ -541,38 +542,61 @@ class BlockReader {
     figures.chunks.touched += starts.length;
     figures.chunks.fetched += starts.length;
     const { regions, offsets, regionOf } = fetched;
-    for (let k = 0; k < starts.length; k++) {
-      const r = regionOf[k]!;
-      const base = offsets[r]!;
-      const target = places === undefined ? from + k : places[from + k]!;
-      const source = sources[target]!;
+    const firstRegion = batch.regions.length;
+    for (const region of regions) batch.regions.push(region);
+    let damaged = false;
+    for (let j = 0; j < starts.length; j++) {
+      const r = regionOf[j]!;
+      const bytes = regions[r]!;
+      const at = starts[j]! - offsets[r]!;
+      const k = places === undefined ? from + j : places[from + j]!;
+      let length = 0;
+      let p = at;
+      for (let scale = 1; p < at + 5; scale *= 128) {
+        const b = bytes[p++]!;
+        length += (b & 0x7f) * scale;
+        if (b < 0x80) break;
+      }
+      // p is at the encoding; the checksum is over it and the data.
+      const end = p + 1 + length;
+      if (end + 4 <= bytes.length && crc32c(bytes, p, end) === readU32(bytes, end)) {
+        figures.chunks.touchedBytes += length;
+        batch.regionOf[k] = firstRegion + r;
+        batch.dataAt[k] = p + 1;
+        batch.dataLength[k] = length;
+        const encoding = bytes[p]!;
+        batch.encodings[k] = encoding;
+        if (encoding <= ENCODING_FLOAT_HISTOGRAM && encoding !== DAMAGED) continue;
+      }
       try {
-        const chunk = decodeChunkRecord(regions[r]!, starts[k]! - base, object, base);
-        figures.chunks.touchedBytes += chunk.data.length;
-        out[target] = this.#aggrChunk(items.minTimes[source]!, items.maxTimes[source]!, chunk);
+        // Throws with the reason when the record is damaged.
+        const chunk = decodeChunkRecord(bytes, at, object, offsets[r]!);
+        const objects = this.#special(batch.minTimes[k]!, batch.maxTimes[k]!, chunk);
+        batch.encodings[k] = SPECIAL;
+        batch.objects.set(k, objects);
       } catch (error) {
         if (!(error instanceof CorruptionError)) throw error;
-        this.#tellDamage(error.in(object, starts[k]!), 1);
+        batch.encodings[k] = DAMAGED;
+        damaged = true;
+        this.#tellDamage(error.in(object, starts[j]!), 1);
       }
     }
+    return damaged;
   }
 
-  #aggrChunk(
-    minTime: number,
-    maxTime: number,
-    chunk: Chunk,
-  ): AggrChunk | readonly AggrChunk[] {
-    const { encoding } = chunk;
-    if (encoding === ENCODING_AGGR) return this.#parts(minTime, maxTime, chunk);
-    if (encoding <= ENCODING_FLOAT_HISTOGRAM) return rawChunk(minTime, maxTime, chunk);
-    // The wire knows only the classic encodings.
-    const batch = new SampleBatch();
-    appendChunk(chunk, batch);
-    return encodeSamples(batch).map((c) => rawChunk(c.minTime, c.maxTime, c.chunk));
+  /** Chunks that are not sent as they are. */
+  #special(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
+    if (chunk.encoding === ENCODING_AGGR) return this.#parts(minTime, maxTime, chunk);
+    // The wire knows only the classic encodings. Unknown ones end in a CorruptionError.
+    const samples = new SampleBatch();
+    appendChunk(chunk, samples);
+    return encodeSamples(samples).map((c) =>
+      new RawChunk(c.minTime, c.maxTime, c.chunk.encoding, c.chunk.data)
+    );
   }
 
   /** The parts of an aggregate chunk that were asked for. */
-  #parts(minTime: number, maxTime: number, chunk: Chunk): AggrChunk | readonly AggrChunk[] {
+  #parts(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
     const parts = readAggrChunk(chunk.data);
     const hashes = new Uint32Array(2 * PART_NAMES.length);
     const out: AggrChunk = { minTime, maxTime, hashes };
@@ -596,7 +620,7 @@ class BlockReader {
       }
       missing++;
     }
-    return missing > 0 && missing === this.#request.aggregates.length ? [] : out;
+    return missing > 0 && missing === this.#request.aggregates.length ? [] : [out];
   }
 }
 
@@ -611,8 +635,27 @@ const PART_NAMES: readonly (keyof AggrParts | undefined)[] = (() => {
   return names;
 })();
 
-function rawChunk(minTime: number, maxTime: number, raw: Chunk): AggrChunk {
-  const hashes = new Uint32Array(2);
-  xxhash64Into(raw.data, hashes);
-  return { minTime, maxTime, raw, hashes };
+/** A batch of labels without chunks. */
+function labelsOnly(items: SeriesItems, order: readonly number[]): SeriesBatch {
+  const batch = new SeriesBatch(0);
+  for (const i of order) {
+    batch.labels.push(items.labels[i]!);
+    batch.starts.push(0);
+  }
+  return batch;
+}
+
+/**
+ * The batch without series all of whose chunks are damaged: a warning tells of them, while a series
+ * without chunks would say that there is nothing.
+ */
+function withoutEmpty(batch: SeriesBatch): SeriesBatch {
+  const { labels, starts, encodings } = batch;
+  const intact = (i: number) => {
+    for (let k = starts[i]!; k < starts[i + 1]!; k++) if (encodings[k] !== DAMAGED) return true;
+    return false;
+  };
+  const keep = labels.map((_, i) => i).filter(intact);
+  if (keep.length === labels.length) return batch;
+  return batch.pick(keep);
 }

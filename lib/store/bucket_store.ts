@@ -31,9 +31,9 @@ import type { Bucket } from "../objstore/mod.ts";
 import {
   type CallContext,
   type ComponentInfo,
+  encodeWarning,
   type LabelNamesRequest,
   type LabelValuesRequest,
-  mergeSeries,
   type SeriesFrame,
   type SeriesRequest,
   shardFilter,
@@ -44,13 +44,14 @@ import {
 import type { Logger } from "../telemetry/mod.ts";
 import type { BlockMeta } from "../tsdb/mod.ts";
 import {
-  blockError,
   blockLabels,
   type BlockRequest,
   blockSeries,
   FinalLabels,
+  openHeader,
   type ReadSettings,
 } from "./block_series.ts";
+import { type BatchSource, mergeBlocks, type SeriesSink } from "./block_merge.ts";
 import { BlockSet, RESOLUTIONS } from "./block_set.ts";
 import { BucketBlock } from "./bucket_block.ts";
 import type { HeaderPool } from "./header_pool.ts";
@@ -58,6 +59,7 @@ import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";
 import type { PostingsCache } from "./index_cache.ts";
 import { NO_LIMITS, RequestFigures, type RequestLimitOptions, RequestLimits } from "./limits.ts";
 import { LOCAL_RANGES, REMOTE_RANGES } from "./range_reader.ts";
+import { FrameSink, MessageSink } from "./series_sink.ts";
 import { type StoreMetrics, TenantNames } from "./store_metrics.ts";
 
 /** Settings of a store gateway. */
@@ -300,20 +302,31 @@ export class BucketStore implements Store {
 
   // ---- Series -----------------------------------------------------------------------------
 
-  async *series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame> {
+  series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame> {
+    const sink = new FrameSink(Math.max(64, Math.min(request.responseBatchSize, 1024)));
+    return this.#answer(request, context, sink, (warning) => ({ series: [], warnings: [warning] }));
+  }
+
+  /** The answer as messages of the wire, without objects in between. */
+  seriesMessages(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array> {
+    const sink = new MessageSink(request.responseBatchSize);
+    return this.#answer(request, context, sink, encodeWarning);
+  }
+
+  async *#answer<T>(
+    request: SeriesRequest,
+    context: CallContext,
+    sink: SeriesSink<T>,
+    tell: (warning: string) => T,
+  ): AsyncIterable<T> {
     const { metrics } = this.#options;
     const waited = performance.now();
     const release = await this.#gate.enter(context.signal);
     metrics.admitted((performance.now() - waited) / 1000);
     metrics.gateInFlight.set(this.#gate.inFlight);
-    const query = new Query(
-      this.#options,
-      context,
-      request.partialResponse === "abort",
-      (t) => this.#tenants.label(t),
-    );
+    const query = this.#query(request, context);
     try {
-      yield* this.#run(request, query);
+      yield* this.#run(request, query, sink, tell);
     } finally {
       release();
       metrics.gateInFlight.set(this.#gate.inFlight);
@@ -321,7 +334,17 @@ export class BucketStore implements Store {
     }
   }
 
-  async *#run(request: SeriesRequest, query: Query): AsyncIterable<SeriesFrame> {
+  #query(request: Pick<SeriesRequest, "partialResponse">, context: CallContext): Query {
+    const abort = request.partialResponse === "abort";
+    return new Query(this.#options, context, abort, this.#tenants.label(context.tenant));
+  }
+
+  async *#run<T>(
+    request: SeriesRequest,
+    query: Query,
+    sink: SeriesSink<T>,
+    tell: (warning: string) => T,
+  ): AsyncIterable<T> {
     const limits = this.#timeLimits();
     const minTime = Math.max(request.minTime, limits.minTime);
     const maxTime = Math.min(request.maxTime, limits.maxTime);
@@ -338,31 +361,22 @@ export class BucketStore implements Store {
     }
     query.figures.blocksQueried = chosen.length;
     if (this.#options.warnUnreadable !== false) {
-      const warnings = this.#unreadableIn(minTime, maxTime);
-      if (warnings.length > 0) yield { series: [], warnings };
+      for (const warning of this.#unreadableIn(minTime, maxTime)) yield tell(warning);
     }
-    const inputs = chosen.map(({ block, labels, matchers }) => {
-      const blockRequest = this.#blockRequest(request, query, minTime, maxTime, chosen.length);
-      return query.guard(block, blockSeries(block, labels, { ...blockRequest, matchers }));
-    });
+    const shared = this.#blockRequest(request, query, minTime, maxTime, chosen.length);
+    const sources = chosen.map(({ block, labels, matchers }) =>
+      query.guard(block, blockSeries(block, labels, { ...shared, matchers }))
+    );
     const started = performance.now();
-    let first = started;
-    for await (
-      const frame of mergeSeries(inputs, {
-        batchSize: Math.max(64, Math.min(request.responseBatchSize, 1024)),
-        limit: request.limit,
-        signal: query.context.signal,
-      })
-    ) {
-      if (first === started) first = performance.now();
-      query.sent(frame);
-      yield frame;
-    }
-    const warnings = query.warnings();
-    if (warnings.length > 0) yield { series: [], warnings };
+    yield* mergeBlocks(sources, sink, {
+      limit: request.limit,
+      signal: query.context.signal,
+      figures: query.figures,
+    });
+    for (const warning of query.warnings()) yield tell(warning);
     query.times = {
-      getAll: (first - started) / 1000,
-      merge: (performance.now() - first) / 1000,
+      getAll: query.figures.firstMs / 1000,
+      merge: (performance.now() - started - query.figures.firstMs) / 1000,
     };
   }
 
@@ -448,8 +462,7 @@ export class BucketStore implements Store {
     context: CallContext,
     from: LabelSource,
   ): Promise<StringsResponse> {
-    const abort = request.partialResponse === "abort";
-    const query = new Query(this.#options, context, abort, (t) => this.#tenants.label(t));
+    const query = this.#query(request, context);
     const limits = this.#timeLimits();
     const minTime = Math.max(request.start, limits.minTime);
     const maxTime = Math.min(request.end, limits.maxTime);
@@ -469,12 +482,7 @@ export class BucketStore implements Store {
           throwIfAborted(context.signal);
           await query.attempt(block, async () => {
             if (matchers.length === 0) {
-              let header;
-              try {
-                header = await block.header();
-              } catch (error) {
-                throw blockError("load index header", block.ulid, error);
-              }
+              const header = await openHeader(block);
               try {
                 from.fromTables(block, header.tables, add);
               } finally {
@@ -558,13 +566,13 @@ class Query {
     options: BucketStoreOptions,
     context: CallContext,
     abort: boolean,
-    tenantLabel: (tenant: string) => string,
+    tenant: string,
   ) {
     this.context = context;
     this.#abort = abort;
     this.#metrics = options.metrics;
     this.#logger = options.logger;
-    this.#tenant = tenantLabel(context.tenant);
+    this.#tenant = tenant;
     this.limits = new RequestLimits(
       options.limits ?? NO_LIMITS,
       (reason) => this.#metrics.exceeded(reason, this.#tenant),
@@ -572,13 +580,10 @@ class Query {
   }
 
   /** Passes on a block's series; its failure ends the request, or is told in a warning. */
-  async *guard(
-    block: BucketBlock,
-    frames: AsyncIterable<SeriesFrame>,
-  ): AsyncIterable<SeriesFrame> {
+  async *guard(block: BucketBlock, batches: BatchSource): BatchSource {
     const done = block.use();
     try {
-      yield* frames;
+      yield* batches;
     } catch (error) {
       this.#failed(block.ulid, error);
     } finally {
@@ -627,11 +632,6 @@ class Query {
     return [...this.#troubles.values()].map(({ message, count }) =>
       count === 1 ? message : `${message} (and ${count - 1} more)`
     );
-  }
-
-  sent(frame: SeriesFrame): void {
-    this.figures.mergedSeries += frame.series.length;
-    for (const { chunks } of frame.series) this.figures.mergedChunks += chunks.length;
   }
 
   end(): void {

@@ -88,7 +88,8 @@ export class RequestFigures {
   emptyPostings = 0;
   corruptChunks = 0;
   mergedSeries = 0;
-  mergedChunks = 0;
+  /** Milliseconds until every block had its first series. */
+  firstMs = 0;
   sentChunkBytes = 0;
   readonly postings = noData();
   readonly series = noData();

@@ -45,7 +45,8 @@ export function storeService(store: Store, options: StoreServiceOptions = {}): S
         kind: "server_stream",
         handle(bytes, call) {
           const request = decodeSeriesRequest(bytes);
-          return encodeFrames(store.series(request, context(call)), request.responseBatchSize);
+          return store.seriesMessages?.(request, context(call)) ??
+            encodeFrames(store.series(request, context(call)), request.responseBatchSize);
         },
       },
       LabelNames: {

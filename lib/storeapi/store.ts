@@ -23,6 +23,11 @@ export interface CallContext {
  */
 export interface Store {
   series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame>;
+  /**
+   * The same answer as SeriesResponse messages of up to `responseBatchSize` series, for stores that
+   * have chunks in a form from which messages are made without objects in between.
+   */
+  seriesMessages?(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array>;
   labelNames(request: LabelNamesRequest, context: CallContext): Promise<StringsResponse>;
   labelValues(request: LabelValuesRequest, context: CallContext): Promise<StringsResponse>;
 }

@@ -1,0 +1,106 @@
+/**
+ * A batch of series of one block with their chunks in memory: columns instead of objects, since a
+ * request may touch hundreds of thousands of chunks.
+ */
+import { xxhash64Into } from "../base/mod.ts";
+import type { Chunk } from "../chunks/mod.ts";
+import type { Labels } from "../model/mod.ts";
+import type { AggrChunk } from "../storeapi/mod.ts";
+
+/** Loaded series in their final order; series i has chunks [starts[i], starts[i + 1]). */
+export class SeriesBatch {
+  readonly labels: Labels[] = [];
+  readonly starts: number[] = [0];
+  /** Closed time range of each chunk, ms. */
+  readonly minTimes: Float64Array;
+  readonly maxTimes: Float64Array;
+  /** Encoding of each chunk; 0 = damaged and left out, see `objects` for SPECIAL. */
+  readonly encodings: Uint8Array;
+  /** The chunk's data are bytes [dataAt, dataAt + dataLength) of `regions[regionOf]`. */
+  readonly regionOf: Uint32Array;
+  readonly dataAt: Uint32Array;
+  readonly dataLength: Uint32Array;
+  readonly regions: Uint8Array[] = [];
+  /** Chunks that do not fit the columns: parts of aggregate chunks, re-encoded ones. */
+  readonly objects = new Map<number, readonly AggrChunk[]>();
+
+  constructor(chunkCount: number) {
+    this.minTimes = new Float64Array(chunkCount);
+    this.maxTimes = new Float64Array(chunkCount);
+    this.encodings = new Uint8Array(chunkCount);
+    this.regionOf = new Uint32Array(chunkCount);
+    this.dataAt = new Uint32Array(chunkCount);
+    this.dataLength = new Uint32Array(chunkCount);
+  }
+
+  get count(): number {
+    return this.labels.length;
+  }
+
+  /** The same chunks with only these series, in ascending order of their index. */
+  pick(series: readonly number[]): SeriesBatch {
+    const chunks = series.flatMap((i) => {
+      const from = this.starts[i]!;
+      return Array.from({ length: this.starts[i + 1]! - from }, (_, k) => from + k);
+    });
+    const batch = new SeriesBatch(chunks.length);
+    chunks.forEach((k, n) => {
+      batch.minTimes[n] = this.minTimes[k]!;
+      batch.maxTimes[n] = this.maxTimes[k]!;
+      batch.encodings[n] = this.encodings[k]!;
+      batch.regionOf[n] = this.regionOf[k]!;
+      batch.dataAt[n] = this.dataAt[k]!;
+      batch.dataLength[n] = this.dataLength[k]!;
+      const objects = this.objects.get(k);
+      if (objects !== undefined) batch.objects.set(n, objects);
+    });
+    batch.regions.push(...this.regions);
+    for (const i of series) {
+      batch.labels.push(this.labels[i]!);
+      const length = this.starts[i + 1]! - this.starts[i]!;
+      batch.starts.push(batch.starts.at(-1)! + length);
+    }
+    return batch;
+  }
+
+  /** Data of chunk `k`, a view of its region. */
+  data(k: number): Uint8Array {
+    const at = this.dataAt[k]!;
+    return this.regions[this.regionOf[k]!]!.subarray(at, at + this.dataLength[k]!);
+  }
+
+  /** Appends the chunks of series `i` to `out` as objects. */
+  appendChunks(i: number, out: AggrChunk[]): void {
+    for (let k = this.starts[i]!; k < this.starts[i + 1]!; k++) {
+      const encoding = this.encodings[k]!;
+      if (encoding === DAMAGED) continue;
+      if (encoding === SPECIAL) { for (const chunk of this.objects.get(k)!) out.push(chunk); }
+      else out.push(new RawChunk(this.minTimes[k]!, this.maxTimes[k]!, encoding, this.data(k)));
+    }
+  }
+}
+
+/** Marks of `encodings` that are no encodings. */
+export const DAMAGED = 0;
+export const SPECIAL = 254;
+
+/** A raw chunk whose hash is made when somebody asks for it. */
+export class RawChunk implements AggrChunk {
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly raw: Chunk;
+  #hashes: Uint32Array | undefined;
+
+  constructor(minTime: number, maxTime: number, encoding: number, data: Uint8Array) {
+    this.minTime = minTime;
+    this.maxTime = maxTime;
+    this.raw = { encoding, data };
+  }
+  get hashes(): Uint32Array {
+    if (this.#hashes === undefined) {
+      this.#hashes = new Uint32Array(2);
+      xxhash64Into(this.raw.data, this.#hashes);
+    }
+    return this.#hashes;
+  }
+}
