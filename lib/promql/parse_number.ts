@@ -48,7 +48,9 @@ const INFINITE = /^[iI][nN][fF]$/;
 const NOT_A_NUMBER = /^[nN][aA][nN]$/;
 const OCTAL = /^0[0-7_]+$/;
 const HEX = /^0[xX][0-9a-fA-F_]+$/;
-const MAX_INT64 = 9223372036854775807n;
+/** Up to 63 bits: 21 octal digits, or 16 hexadecimal ones of which the first is below 8. */
+const OCTAL_INT64 = /^0+[0-7]{0,21}$/;
+const HEX_INT64 = /^0[xX]0*(?:[0-9a-fA-F]{0,15}|[0-7][0-9a-fA-F]{15})$/;
 
 function numberValue(reader: TokenReader, text: string, span: Span): number {
   if (INFINITE.test(text)) return Infinity;
@@ -61,13 +63,11 @@ function numberValue(reader: TokenReader, text: string, span: Span): number {
   if (!underscoresSeparateDigits(text)) return bad("invalid syntax");
   const digits = text.replaceAll("_", "");
   if (HEX.test(text)) {
-    const value = BigInt(digits);
     // A hexadecimal float would need an exponent, which the language has not.
-    return value <= MAX_INT64 ? Number(value) : bad("invalid syntax");
+    return HEX_INT64.test(digits) ? Number(digits) : bad("invalid syntax");
   }
   if (OCTAL.test(text)) {
-    const value = BigInt(`0o${digits.slice(1)}`);
-    return value <= MAX_INT64 ? Number(value) : Number(digits);
+    return Number(OCTAL_INT64.test(digits) ? `0o${digits.slice(1)}` : digits);
   }
   const value = parseGoFloat(digits);
   if (value !== undefined) return value;
