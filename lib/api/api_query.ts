@@ -204,7 +204,7 @@ class QueryApi {
     const { settings } = this.#parts;
     const deduplicate = boolParam(params, "dedup", true);
     const replicas = params.all("replicaLabels[]");
-    const storeMatchers = params.all("storeMatch[]").map((text) => parseSelector(text));
+    const storeMatchers = params.all("storeMatch[]").map((text) => parseSelector(text, true));
     const partial = boolParam(params, "partial_response", settings.partialResponse);
     const tenant = c.req.header(settings.tenantHeader) ?? c.req.header("THANOS-TENANT") ?? "";
     const requestId = c.req.header("x-request-id");
@@ -356,7 +356,9 @@ class QueryApi {
       start: settings.metadataRange === 0 ? MIN_TIME : now() - settings.metadataRange,
       end: settings.metadataRange === 0 ? MAX_TIME : now(),
     });
-    const matcherSets: Matcher[][] = params.all("match[]").map((text) => [...parseSelector(text)]);
+    const matcherSets: Matcher[][] = params.all("match[]").map((
+      text,
+    ) => [...parseSelector(text, true)]);
     return { matcherSets, start, end, limit: limitParam(params) };
   }
 }
