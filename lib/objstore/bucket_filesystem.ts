@@ -36,6 +36,7 @@ export class FilesystemBucket implements Bucket {
   readonly #directory: string;
   /** The folder without links; known once it exists. */
   #realRoot = "";
+  readonly #open = new OpenFiles();
 
   constructor(directory: string) {
     this.#directory = path.resolve(directory);
@@ -111,7 +112,7 @@ export class FilesystemBucket implements Bucket {
   }
 
   async getStream(name: string, options: CallOptions = {}): Promise<ReadableStream<Uint8Array>> {
-    const { fd } = this.#open(name, options);
+    const { fd } = this.#openFile(name, options);
     let at = 0;
     const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
       try {
@@ -140,11 +141,25 @@ export class FilesystemBucket implements Bucket {
     options: CallOptions = {},
   ): Promise<Uint8Array> {
     checkRange(name, offset, length);
-    return this.#withFile(name, options, (fd, size) => {
-      // The file's size bounds the allocation: a wrong length from a damaged index costs nothing.
-      const rest = Math.max(0, size - offset);
-      return readAt(fd, offset, length < 0 ? rest : Math.min(length, rest));
-    });
+    throwIfAborted(options.signal);
+    const now = Date.now();
+    let file = this.#open.fresh(name, now);
+    if (file === undefined) {
+      const { real, stat } = this.#find(name, options);
+      try {
+        file = this.#open.open(name, real, stat, now);
+      } catch (error) {
+        if (isMissing(error)) throw objectNotFound(name, this.name, error);
+        throw failure("read", name, error);
+      }
+    }
+    // The file's size bounds the allocation: a wrong length from a damaged index costs nothing.
+    const rest = Math.max(0, file.size - offset);
+    try {
+      return readAt(file.fd, offset, length < 0 ? rest : Math.min(length, rest));
+    } catch (error) {
+      throw failure("read", name, error);
+    }
   }
 
   async exists(name: string, options: CallOptions = {}): Promise<boolean> {
@@ -186,6 +201,7 @@ export class FilesystemBucket implements Bucket {
       }
       throwIfAborted(signal);
       await Deno.rename(temporary, target);
+      this.#open.forget(name);
     } catch (error) {
       await Deno.remove(temporary).catch(() => {
         // The cause is being thrown already; a temporary that stays is hidden and is swept later.
@@ -234,6 +250,7 @@ export class FilesystemBucket implements Bucket {
     if (file === undefined || this.#statFile(file) === undefined) return;
     // The entry itself is removed: of a link the link, not what it points to.
     const entry = path.join(this.#directory, name);
+    this.#open.forget(name);
     try {
       await Deno.remove(entry);
     } catch (error) {
@@ -256,14 +273,16 @@ export class FilesystemBucket implements Bucket {
     }
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#open.close();
+  }
 
   #withFile(
     name: string,
     options: CallOptions,
     read: (fd: number, size: number) => Uint8Array,
   ): Uint8Array {
-    const { fd, size } = this.#open(name, options);
+    const { fd, size } = this.#openFile(name, options);
     try {
       return read(fd, size);
     } catch (error) {
@@ -273,30 +292,39 @@ export class FilesystemBucket implements Bucket {
     }
   }
 
-  #open(name: string, options: CallOptions): { fd: number; size: number } {
-    const file = this.#objectFile(name, options);
-    // Looked at before it is opened: opening a pipe would wait for its writer.
-    const attributes = file === undefined ? undefined : this.#statFile(file);
-    if (file === undefined || attributes === undefined) throw objectNotFound(name, this.name);
+  #openFile(name: string, options: CallOptions): { fd: number; size: number } {
+    const { real, stat } = this.#find(name, options);
     try {
-      return { fd: fs.openSync(file, "r"), size: attributes.size };
+      return { fd: fs.openSync(real, "r"), size: stat.size };
     } catch (error) {
       if (isMissing(error)) throw objectNotFound(name, this.name, error);
       throw failure("read", name, error);
     }
   }
 
+  /** The regular file of an object; looked at before it is opened: a pipe waits for its writer. */
+  #find(name: string, options: CallOptions): { real: string; stat: Deno.FileInfo } {
+    const real = this.#objectFile(name, options);
+    const stat = real === undefined ? undefined : this.#statInfo(real);
+    if (real === undefined || stat === undefined) throw objectNotFound(name, this.name);
+    return { real, stat };
+  }
+
   /** Size and time of a regular file, undefined when there is none. */
   #statFile(file: string): ObjectAttributes | undefined {
-    let stat: Deno.FileInfo;
+    const stat = this.#statInfo(file);
+    if (stat === undefined) return undefined;
+    return { size: stat.size, lastModified: stat.mtime?.getTime() ?? 0 };
+  }
+
+  #statInfo(file: string): Deno.FileInfo | undefined {
     try {
-      stat = Deno.statSync(file);
+      const stat = Deno.statSync(file);
+      return stat.isFile ? stat : undefined;
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw failure("stat", this.#nameOf(file), error);
     }
-    if (!stat.isFile) return undefined;
-    return { size: stat.size, lastModified: stat.mtime?.getTime() ?? 0 };
   }
 
   #checkName(name: string): void {
@@ -334,6 +362,79 @@ export class FilesystemBucket implements Bucket {
 
   #nameOf(file: string): string {
     return path.relative(this.#directory, file);
+  }
+}
+
+/** A file kept open for range reads. */
+interface OpenFile {
+  readonly fd: number;
+  readonly size: number;
+  readonly stat: Deno.FileInfo;
+  /** When it was last seen to be the object's file, ms. */
+  checked: number;
+}
+
+/** Open files at most. */
+const MAX_OPEN = 512;
+/** A file is taken to be its object's for this long before the name is looked up again, ms. */
+const TRUST_MS = 1000;
+/** An open file keeps a deleted object on the disk: unused ones are closed after this, ms. */
+const UNUSED_MS = 10_000;
+
+/**
+ * Files open for range reads. Finding and opening a file costs ten times what reading a few KiB of it
+ * does, and a store gateway reads the same indexes and segments over and over.
+ */
+class OpenFiles {
+  /** By object, least recently used first. */
+  readonly #files = new Map<string, OpenFile>();
+  #swept = 0;
+
+  /** The open file of an object that was looked up a moment ago. */
+  fresh(name: string, now: number): OpenFile | undefined {
+    if (now - this.#swept > UNUSED_MS) this.#sweep(now);
+    const file = this.#files.get(name);
+    if (file === undefined || now - file.checked > TRUST_MS || now < file.checked) return undefined;
+    return file;
+  }
+
+  /** The open file of an object that was just looked up; opens it when it is another one now. */
+  open(name: string, path: string, stat: Deno.FileInfo, now: number): OpenFile {
+    const known = this.#files.get(name);
+    if (known !== undefined) {
+      const { ino, dev, size, mtime } = known.stat;
+      if (
+        stat.ino === ino && stat.dev === dev && stat.size === size &&
+        stat.mtime?.getTime() === mtime?.getTime()
+      ) {
+        known.checked = now;
+        this.#files.delete(name);
+        this.#files.set(name, known);
+        return known;
+      }
+      this.forget(name);
+    }
+    const file = { fd: fs.openSync(path, "r"), size: stat.size, stat, checked: now };
+    this.#files.set(name, file);
+    if (this.#files.size > MAX_OPEN) this.forget(this.#files.keys().next().value!);
+    return file;
+  }
+
+  /** Closes the file of an object that changed or is gone. */
+  forget(name: string): void {
+    const file = this.#files.get(name);
+    if (file === undefined) return;
+    this.#files.delete(name);
+    fs.closeSync(file.fd);
+  }
+
+  #sweep(now: number): void {
+    this.#swept = now;
+    for (const [name, file] of this.#files) if (now - file.checked > UNUSED_MS) this.forget(name);
+  }
+
+  close(): void {
+    for (const name of [...this.#files.keys()]) this.forget(name);
   }
 }
 

@@ -22,10 +22,12 @@ async function withBucket(
   run: (bucket: FilesystemBucket, root: string, folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "mneme-bucket-" });
+  const bucket = new FilesystemBucket(`${folder}/bucket`);
   try {
     await Deno.mkdir(`${folder}/bucket`);
-    await run(new FilesystemBucket(`${folder}/bucket`), `${folder}/bucket`, folder);
+    await run(bucket, `${folder}/bucket`, folder);
   } finally {
+    await bucket.close();
     await Deno.remove(folder, { recursive: true });
   }
 }
@@ -247,5 +249,42 @@ Deno.test("FilesystemBucket: a stream that is cancelled gives its file back", as
       const stream = await bucket.getStream("o");
       await stream.cancel();
     }
+  });
+});
+
+Deno.test("FilesystemBucket: range reads follow an object that is replaced", async () => {
+  await withBucket(async (bucket, root) => {
+    await bucket.upload("o", bytes("first"));
+    assert.deepEqual(await bucket.getRange("o", 0, 5), bytes("first"));
+    await bucket.upload("o", bytes("other"));
+    assert.deepEqual(await bucket.getRange("o", 0, 5), bytes("other"));
+    await bucket.delete("o");
+    await assert.rejects(
+      () => bucket.getRange("o", 0, 5),
+      (e: unknown) => errorKind(e) === "not_found",
+    );
+    // A second bucket on the folder, as in another process, finds what is there now.
+    await bucket.upload("o", bytes("again"));
+    const second = new FilesystemBucket(root);
+    assert.deepEqual(await second.getRange("o", 0, 5), bytes("again"));
+    await second.close();
+    await bucket.close();
+  });
+});
+
+Deno.test("FilesystemBucket: range reads of many objects keep few files open", async () => {
+  const openFiles = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  if (Deno.build.os !== "linux") return;
+  await withBucket(async (bucket, root) => {
+    const names = Array.from({ length: 700 }, (_, i) => `o${i}`);
+    for (const name of names) await Deno.writeTextFile(`${root}/${name}`, name);
+    const before = openFiles();
+    for (const name of names) assert.deepEqual(await bucket.getRange(name, 0, 100), bytes(name));
+    assert.ok(openFiles() - before <= 520, `${openFiles() - before} files are open`);
+    for (const name of names) {
+      assert.deepEqual(await bucket.getRange(name, 1, 1), bytes("" + name[1]));
+    }
+    await bucket.close();
+    assert.ok(openFiles() - before < 10);
   });
 });
