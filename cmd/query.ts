@@ -200,6 +200,7 @@ function featuresOf(config: Config, env: CommandEnv) {
     startTimestamps: names.has("use-start-timestamps"),
     typeAndUnitLabels: names.has("type-and-unit-labels"),
     xFunctions: config.xFunctions,
+    sortedDuplicates: false,
   };
 }
 

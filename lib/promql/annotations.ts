@@ -14,6 +14,8 @@ export interface Annotation {
   readonly text: string;
   /** UTF-16 offset into the query, -1 when it concerns no place (storage warnings). */
   readonly position: number;
+  /** The text where places are not told, when it differs. */
+  readonly plain?: string;
 }
 
 /** See Annotations.mirror(). */
@@ -113,14 +115,19 @@ export class Annotations {
   entries(): Annotation[] {
     const list = [...this.#seen.values()];
     for (const f of this.#forced.values()) {
-      list.push({ kind: "info", text: forcedText(f), position: f.position });
+      list.push({ kind: "info", text: forcedText(f), position: f.position, plain: f.base });
     }
     // Shared subtrees may hold shared subtrees: copies of copies come from the growing list.
     for (let i = 0; i < list.length; i++) {
-      const { kind, text, position } = list[i]!;
+      const { kind, text, position, plain } = list[i]!;
       for (const { from, to, delta } of this.#mirrors) {
         if (position < from || position > to) continue;
-        const copy = { kind, text, position: position + delta };
+        const copy: Annotation = {
+          kind,
+          text,
+          position: position + delta,
+          ...(plain === undefined ? {} : { plain }),
+        };
         const known = list.some((a) =>
           a.kind === kind && a.text === text && a.position === copy.position
         );
@@ -130,16 +137,21 @@ export class Annotations {
     return list;
   }
 
-  /** Texts for an API: prefix, text, ` (LINE:COLUMN)` when `query` is given; storage messages first. */
+  /**
+   * Texts for an API: prefix, text, ` (LINE:COLUMN)` when `query` is given; storage messages first.
+   * Without places, what is said of several places is said once.
+   */
   texts(kind: AnnotationKind, query?: string): string[] {
-    const out = [...(kind === "warning" ? this.#storageWarnings : this.#storageInfos)];
+    const out = new Set(kind === "warning" ? this.#storageWarnings : this.#storageInfos);
     for (const a of this.entries()) {
       if (a.kind !== kind) continue;
-      let text = `PromQL ${kind}: ${a.text}`;
-      if (query !== undefined && a.position >= 0) text += ` (${lineColumn(query, a.position)})`;
-      out.push(text);
+      const told = query !== undefined && a.position >= 0;
+      out.add(
+        `PromQL ${kind}: ` +
+          (told ? `${a.text} (${lineColumn(query, a.position)})` : a.plain ?? a.text),
+      );
     }
-    return out;
+    return [...out];
   }
 }
 

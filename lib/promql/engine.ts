@@ -43,6 +43,8 @@ export interface LanguageFeatures {
   readonly typeAndUnitLabels: boolean;
   /** Thanos' `--query.enable-x-functions`: xrate, xincrease, xdelta. */
   readonly xFunctions: boolean;
+  /** Messages name two duplicates sorted by labels, as Prometheus 3.14 does; Thanos does not. */
+  readonly sortedDuplicates: boolean;
 }
 
 /** What Prometheus 3.14 has on without any flag. */
@@ -55,6 +57,7 @@ export const DEFAULT_FEATURES: LanguageFeatures = {
   startTimestamps: false,
   typeAndUnitLabels: false,
   xFunctions: false,
+  sortedDuplicates: true,
 };
 
 /** Settings of an engine. Units: ms; Infinity means no limit. */

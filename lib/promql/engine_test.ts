@@ -265,7 +265,7 @@ Deno.test("plans show absolute times, shared selects and step invariants", () =>
     plan("max_over_time((x * 2)[10m:7m])"),
     `max_over_time(subquery[10m] from 600000 step 60000 × 11)
   *
-    select x in [120001, 840000] from 420000 step 420000 × 2 lookback 5m
+    select x in [-299999, 840000] from 420000 step 420000 × 2 lookback 5m
     2
 `,
   );

@@ -97,6 +97,11 @@ class Lowering {
   readonly #options: LowerOptions;
   readonly #durations: DurationContext;
   readonly #invariant = new Map<Expr, boolean>();
+  /**
+   * How far the enclosing subqueries' grids, aligned as they are, begin after the ranges they
+   * cover, ms. Storage is asked for the ranges: deduplication depends on where data begin.
+   */
+  #aligned = 0;
 
   constructor(options: LowerOptions) {
     this.#options = options;
@@ -187,6 +192,11 @@ class Lowering {
       : { first: at - offset, step: 0 };
   }
 
+  /** What a selector asks for before its first reference time: nothing when that is fixed by @. */
+  #early(references: References): number {
+    return references.step === 0 ? 0 : this.#aligned;
+  }
+
   #offset(node: Modifiers): number {
     return node.offsetExpr === null
       ? node.offset
@@ -201,7 +211,7 @@ class Lowering {
     const spec: SelectSpec = {
       matchers: selector.matchers,
       hints: {
-        start: references.first - lookback + 1,
+        start: references.first - lookback + 1 - this.#early(references),
         end: smoothed ? last + lookback : last,
         step: grid.step,
         range: 0,
@@ -246,7 +256,7 @@ class Lowering {
     const spec: SelectSpec = {
       matchers: selector.matchers,
       hints: {
-        start: references.first - range + 1 - before,
+        start: references.first - range + 1 - before - this.#early(references),
         end: modifier === "smoothed" ? last + lookback : last,
         step: grid.step,
         range,
@@ -289,9 +299,12 @@ class Lowering {
     if (start <= low) start += step;
     const last = references.first + references.step * (grid.count - 1);
     const count = Math.floor((last - start) / step) + 1;
+    const outer = this.#aligned;
+    this.#aligned = start - low + this.#early(references);
     const source: Plan = count <= 0
       ? { kind: "empty", grid: { start, step, count: 1 } }
       : this.#lower(expr.expr, { start, step, count }, within(around));
+    this.#aligned = outer;
     return {
       kind: "range",
       grid,

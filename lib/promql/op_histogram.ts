@@ -322,7 +322,8 @@ class BucketsOperator implements Operator {
       const bound = parseGoFloat(text);
       const name = labelValue(labels, METRIC_NAME);
       if (bound === undefined) {
-        this.#context.annotations.warn(textBadBucketLabel(name, text), this.#options.position);
+        const known = this.#context.features.delayedNameRemoval ? name : "";
+        this.#context.annotations.warn(textBadBucketLabel(known, text), this.#options.position);
         continue;
       }
       const rest = dropLabels(labels, le);

@@ -411,7 +411,8 @@ export class MatchOperator implements Operator {
       }
     }
     if (found === undefined) return;
-    const [a, b] = sortedPair(this.#oneLabels[found[0]]!, this.#oneLabels[found[1]]!);
+    const pair: [Labels, Labels] = [this.#oneLabels[found[1]]!, this.#oneLabels[found[0]]!];
+    const [a, b] = this.#context.features.sortedDuplicates ? sortedPair(...pair) : pair;
     const group = formatLabels(matchLabels(this.#options.matching)(this.#oneLabels[found[1]]!));
     throw new MnemeError(
       "execution",

@@ -14,6 +14,8 @@ export interface QueryFeatures {
   readonly delayedNameRemoval: boolean;
   readonly startTimestamps: boolean;
   readonly typeAndUnitLabels: boolean;
+  /** Messages name two duplicates sorted by labels; otherwise the later one first, as Thanos does. */
+  readonly sortedDuplicates: boolean;
 }
 
 /** How often a running query lets the event loop turn, ms. */
