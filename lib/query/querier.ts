@@ -5,6 +5,7 @@ import { compareUtf8, MnemeError } from "../base/mod.ts";
 import type { DedupFunction } from "../dedup/mod.ts";
 import { compareLabels, equalLabels, type Labels, type Matcher, MAX_TIME } from "../model/mod.ts";
 import type { CallContext, PartialResponseStrategy, ShardInfo, Store } from "../storeapi/mod.ts";
+import { proxyError } from "./proxy_error.ts";
 import { QuerierStorage } from "./storage_adapter.ts";
 
 /** Chooses stores by address: every matcher of one list must match. Empty = all stores. */
@@ -105,9 +106,13 @@ export class Querier {
         limit: request.limit === 0 ? 0 : request.limit + 1,
         responseBatchSize: BATCH_SIZE,
       }, this.#context(options, signal));
-      for await (const frame of stream) {
-        warnings.push(...frame.warnings);
-        for (const series of frame.series) found.push(series.labels);
+      try {
+        for await (const frame of stream) {
+          warnings.push(...frame.warnings);
+          for (const series of frame.series) found.push(series.labels);
+        }
+      } catch (error) {
+        throw proxyError("proxy Series()", error);
       }
     }
     found.sort(compareLabels);
@@ -122,7 +127,7 @@ export class Querier {
     signal: AbortSignal,
   ): Promise<WithWarnings<string[]>> {
     const store = this.#parts.stores(options.storeMatchers);
-    return this.#strings(request, (matchers) =>
+    return this.#strings("proxy LabelNames()", request, (matchers) =>
       store.labelNames({
         start: request.start,
         end: request.end,
@@ -142,7 +147,7 @@ export class Querier {
   ): Promise<WithWarnings<string[]>> {
     if (label === "") throw new MnemeError("bad_data", 'invalid label name: ""');
     const store = this.#parts.stores(options.storeMatchers);
-    return this.#strings(request, (matchers) =>
+    return this.#strings("proxy LabelValues()", request, (matchers) =>
       store.labelValues({
         label,
         start: request.start,
@@ -155,6 +160,7 @@ export class Querier {
   }
 
   async #strings(
+    what: string,
     request: MetadataRequest,
     ask: (
       matchers: readonly Matcher[],
@@ -163,7 +169,11 @@ export class Querier {
     const sets = request.matcherSets.length === 0 ? [[]] : request.matcherSets;
     const values = new Set<string>();
     const warnings: string[] = [];
-    for (const answer of await Promise.all(sets.map((matchers) => ask(matchers)))) {
+    const answers = await Promise.all(sets.map((matchers) => ask(matchers)))
+      .catch((error: unknown) => {
+        throw proxyError(what, error);
+      });
+    for (const answer of answers) {
       for (const v of answer.values) values.add(v);
       warnings.push(...answer.warnings);
     }

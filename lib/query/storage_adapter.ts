@@ -2,7 +2,7 @@
  * The querier behind the engine's storage port: one Series request per selector, chunks kept as
  * they came, decoded and deduplicated when the engine reads a series.
  */
-import { throwIfAborted } from "../base/mod.ts";
+import { errorKind, MnemeError, throwIfAborted } from "../base/mod.ts";
 import {
   aggregateOf,
   type DedupFunction,
@@ -21,6 +21,7 @@ import type {
   ShardInfo,
   Store,
 } from "../storeapi/mod.ts";
+import { proxyError } from "./proxy_error.ts";
 import { selectorResolution } from "./resolution.ts";
 
 /** What one query asks for beyond its text. */
@@ -106,20 +107,30 @@ export class QuerierStorage implements Storage {
     const chunks: AggrChunk[][] = [];
     const warnings: string[] = [];
     let bytes = 0;
-    for await (const frame of this.#store.series(request, context)) {
-      throwIfAborted(context.signal);
-      for (const warning of frame.warnings) warnings.push(warning);
-      bytes += frame.bytes ?? 0;
-      for (const series of frame.series) {
-        const last = labels.length - 1;
-        if (last >= 0 && equalLabels(labels[last]!, series.labels)) {
-          for (const chunk of series.chunks) chunks[last]!.push(chunk);
-        } else {
-          labels.push(series.labels);
-          chunks.push(series.chunks as AggrChunk[]);
+    try {
+      for await (const frame of this.#store.series(request, context)) {
+        throwIfAborted(context.signal);
+        for (const warning of frame.warnings) warnings.push(warning);
+        bytes += frame.bytes ?? 0;
+        for (const series of frame.series) {
+          const last = labels.length - 1;
+          if (last >= 0 && equalLabels(labels[last]!, series.labels)) {
+            for (const chunk of series.chunks) chunks[last]!.push(chunk);
+          } else {
+            labels.push(series.labels);
+            chunks.push(series.chunks as AggrChunk[]);
+          }
+          this.stats.chunks += series.chunks.length;
         }
-        this.stats.chunks += series.chunks.length;
       }
+    } catch (error) {
+      // A deadline that passes while selecting is told by its own text.
+      if (errorKind(error) === "timeout" && context.signal.aborted) {
+        throw new MnemeError("execution", "expanding series: context deadline exceeded", {
+          cause: error,
+        });
+      }
+      throw proxyError("expanding series: proxy Series()", error);
     }
     this.stats.series += labels.length;
     this.stats.bytes += bytes;
