@@ -14,7 +14,14 @@ import {
   MIN_TIME,
   quoteGo,
 } from "../model/mod.ts";
-import { type Engine, parseSelector, type QueryResult } from "../promql/mod.ts";
+import {
+  type Engine,
+  type Expr,
+  exprToJson,
+  parseSelector,
+  prettyExpr,
+  type QueryResult,
+} from "../promql/mod.ts";
 import {
   dynamicLookback,
   type EndpointStatus,
@@ -81,6 +88,8 @@ export function addQueryRoutes(app: Hono, parts: QueryApiParts): void {
   route(app, "/query_range", both, (c) => api.range(c));
   route(app, "/query_explain", both, (c) => api.explain(c, false));
   route(app, "/query_range_explain", both, (c) => api.explain(c, true));
+  route(app, "/format_query", both, (c) => api.format(c));
+  route(app, "/parse_query", both, (c) => api.parse(c));
   route(app, "/series", both, (c) => api.series(c));
   route(app, "/labels", both, (c) => api.labels(c));
   route(app, "/label/:name/values", ["GET"], (c) => api.values(c));
@@ -143,6 +152,29 @@ class QueryApi {
     });
   }
 
+  /** The query over as many lines as it needs. */
+  async format(c: Context): Promise<Response> {
+    return success(prettyExpr(await this.#parsed(c)), []);
+  }
+
+  /** The query's syntax tree. */
+  async parse(c: Context): Promise<Response> {
+    return success(exprToJson(await this.#parsed(c)), []);
+  }
+
+  /** Prometheus has these two paths and Thanos has not, so errors have Prometheus' form. */
+  async #parsed(c: Context): Promise<Expr> {
+    const query = (await readParams(c.req.raw)).get("query");
+    try {
+      return this.#parts.engine.parse(query);
+    } catch (error) {
+      if (!(error instanceof MnemeError)) throw error;
+      throw new MnemeError("bad_data", `invalid parameter "query": ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+
   async series(c: Context): Promise<Response> {
     const params = await readParams(c.req.raw);
     if (params.malformed !== undefined) {
@@ -152,6 +184,13 @@ class QueryApi {
       throw new MnemeError("bad_data", "no match[] parameter provided");
     }
     const request = this.#metadata(params);
+    if (request.matcherSets.some((matchers) => matchers.length === 0)) {
+      throw new MnemeError(
+        "execution",
+        "proxy Series(): rpc error: code = InvalidArgument desc = " +
+          "no matchers specified (excluding selector labels)",
+      );
+    }
     const { value, warnings } = await this.#parts.querier.series(
       request,
       this.#options(c, params),

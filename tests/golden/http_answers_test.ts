@@ -18,7 +18,12 @@ interface Call {
 }
 
 /** Answers that differ on purpose or are not built yet, each with its reason. */
-const KNOWN_GAPS: Readonly<Record<string, string>> = {};
+const KNOWN_GAPS: Readonly<Record<string, string>> = {
+  "extra/post-exemplars": "exemplars are not served yet",
+  "extra/exemplars-bad": "exemplars are not served yet",
+  "extra/post-405-rules": "rules are not served yet",
+  "extra/rules-bad-type": "rules are not served yet",
+};
 
 async function readCalls(): Promise<Call[] | undefined> {
   try {
