@@ -2,7 +2,7 @@
 import { formatFloatPlain } from "../base/mod.ts";
 import { type FloatHistogram, histogramJson, type Labels } from "../model/mod.ts";
 import type { MatrixSeries, Value } from "../promql/mod.ts";
-import { JsonBytes } from "./json_bytes.ts";
+import { JsonBytes, type TimeTexts, timeTexts } from "./json_bytes.ts";
 
 /** What stands beside the result in `data`. */
 export interface ResultExtras {
@@ -54,9 +54,12 @@ export function* encodeResult(
       break;
     case "matrix":
       out.byte(0x5b);
-      for (let i = 0; i < value.series.length; i++) {
+      for (let i = 0, known: KnownTimes = NO_TIMES; i < value.series.length; i++) {
+        const series = value.series[i]!;
         if (i > 0) out.byte(0x2c);
-        yield* encodeSeries(out, value.series[i]!);
+        // Series without gaps share one column of times, whose texts are then made once.
+        if (series.t !== known.t) known = { t: series.t, texts: timeTexts(series.t) };
+        yield* encodeSeries(out, series, known.texts);
         if (out.length > PIECE) yield out.take();
       }
       out.byte(0x5d);
@@ -69,21 +72,42 @@ export function* encodeResult(
   yield out.take();
 }
 
-function* encodeSeries(out: JsonBytes, series: MatrixSeries): Generator<Uint8Array<ArrayBuffer>> {
+interface KnownTimes {
+  readonly t: Float64Array;
+  readonly texts: TimeTexts;
+}
+const NO_TIMES: KnownTimes = {
+  t: new Float64Array(0),
+  texts: { bytes: new Uint8Array(0), ends: new Int32Array(0) },
+};
+
+/** Samples that are written before a look at the size of the output. */
+const RUN = 4096;
+
+function* encodeSeries(
+  out: JsonBytes,
+  series: MatrixSeries,
+  times: TimeTexts,
+): Generator<Uint8Array<ArrayBuffer>> {
   const { t, v, h } = series;
   out.raw('{"metric":');
   encodeLabels(out, series.labels);
   const n = t.length;
   let floats = 0;
-  for (let i = 0; i < n; i++) {
-    if (h !== null && h[i] !== undefined) continue;
-    out.raw(floats === 0 ? ',"values":[[' : ",[");
-    floats++;
-    out.seconds(t[i]!);
-    out.byte(0x2c);
-    out.value(v[i]!);
-    out.byte(0x5d);
-    if ((i & 4095) === 4095 && out.length > PIECE) yield out.take();
+  for (let i = 0; i < n;) {
+    let end = Math.min(i + RUN, n);
+    if (h !== null) {
+      if (h[i] !== undefined) {
+        i++;
+        continue;
+      }
+      for (let k = i; k < end; k++) if (h[k] !== undefined) end = k;
+    }
+    if (floats === 0) out.raw(',"values":[');
+    out.samples(times, v, i, end, floats === 0);
+    floats += end - i;
+    i = end;
+    if (out.length > PIECE) yield out.take();
   }
   if (floats > 0) out.byte(0x5d);
   if (h !== null && floats < n) yield* encodeHistograms(out, t, h);

@@ -5,6 +5,7 @@
 import { encodeUtf8Into, formatFloatJson, utf8Length } from "../base/mod.ts";
 
 const DIGIT_0 = 0x30;
+const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
 /** Growable output; `take()` hands over what was written so far. */
 export class JsonBytes {
@@ -61,27 +62,8 @@ export class JsonBytes {
   /** A whole number below 2^53. */
   integer(x: number): void {
     this.#reserve(20);
-    const b = this.#bytes;
-    let at = this.length;
-    if (x < 0) {
-      b[at++] = 0x2d;
-      x = -x;
-    }
-    let high = 0;
-    let low = x;
-    if (x >= 1_000_000_000) {
-      high = Math.floor(x / 1_000_000_000);
-      low = x - high * 1_000_000_000;
-    }
-    if (high > 0) {
-      at = smallInteger(b, at, high);
-      for (let scale = 100_000_000; scale >= 1; scale = (scale / 10) | 0) {
-        b[at++] = DIGIT_0 + (((low / scale) | 0) % 10);
-      }
-    } else {
-      at = smallInteger(b, at, low);
-    }
-    this.length = at;
+    if (x < 0) this.#bytes[this.length++] = 0x2d;
+    this.length = integerAt(this.#bytes, this.length, Math.abs(x));
   }
 
   /** A time in ms as seconds: whole, or with exactly three decimals. */
@@ -103,6 +85,43 @@ export class JsonBytes {
     b[this.length++] = DIGIT_0 + (rest % 10 | 0);
   }
 
+  /**
+   * Samples [from, to) of a series as `[time,"value"]`, with a comma before each but the first when
+   * `first` is set. `times` are the texts of the times, one per sample.
+   */
+  samples(times: TimeTexts, v: Float64Array, from: number, to: number, first: boolean): void {
+    this.#reserve(
+      times.ends[to - 1]! - (from === 0 ? 0 : times.ends[from - 1]!) + (to - from) * 32,
+    );
+    const { bytes, ends } = times;
+    const b = this.#bytes;
+    let at = this.length;
+    let read = from === 0 ? 0 : ends[from - 1]!;
+    let last = NaN;
+    let lastAt = 0;
+    let lastEnd = 0;
+    for (let i = from; i < to; i++) {
+      if (!first || i > from) b[at++] = 0x2c;
+      for (const end = ends[i]!; read < end; read++) b[at++] = bytes[read]!;
+      const x = v[i]!;
+      if (x >= 0 && x <= MAX_SAFE && x === Math.floor(x) && (x !== 0 || 1 / x > 0)) {
+        at = integerAt(b, at, x);
+      } else if (x === last) {
+        // Gauges often stand still; a text is made once.
+        for (let k = lastAt; k < lastEnd; k++) b[at++] = b[k]!;
+      } else {
+        const text = formatFloatJson(x);
+        last = x;
+        lastAt = at;
+        for (let k = 0; k < text.length; k++) b[at++] = text.charCodeAt(k);
+        lastEnd = at;
+      }
+      b[at++] = 0x22;
+      b[at++] = 0x5d;
+    }
+    this.length = at;
+  }
+
   /** A sample value in quotes, as Go prints it. */
   value(x: number): void {
     this.byte(0x22);
@@ -112,17 +131,51 @@ export class JsonBytes {
   }
 }
 
-/** Writes a whole number below 2^32 (high parts below 10^7) and returns the new offset. */
+/** Texts `[seconds,"` of many times, made once and copied for every series that has these times. */
+export interface TimeTexts {
+  readonly bytes: Uint8Array;
+  /** Where each text ends. */
+  readonly ends: Int32Array;
+}
+
+/** The texts of the times in `t`, ms. */
+export function timeTexts(t: Float64Array): TimeTexts {
+  const out = new JsonBytes(t.length * 18 + 32);
+  const ends = new Int32Array(t.length);
+  for (let i = 0; i < t.length; i++) {
+    out.byte(0x5b);
+    out.seconds(t[i]!);
+    out.byte(0x2c);
+    out.byte(0x22);
+    ends[i] = out.length;
+  }
+  return { bytes: out.take(), ends };
+}
+
+/** Writes a whole number from 0 to 2^53 - 1 and returns the new offset. */
+function integerAt(b: Uint8Array, at: number, x: number): number {
+  if (x < 1_000_000_000) return smallInteger(b, at, x);
+  const high = Math.floor(x / 1_000_000_000);
+  let low = x - high * 1_000_000_000;
+  const end = smallInteger(b, at, high) + 9;
+  for (let i = end - 1; i >= end - 9; i--) {
+    const q = (low / 10) >>> 0;
+    b[i] = DIGIT_0 + (low - q * 10);
+    low = q;
+  }
+  return end;
+}
+
+/** Writes a whole number below 2^32 and returns the new offset. */
 function smallInteger(b: Uint8Array, at: number, x: number): number {
+  let rest = x >>> 0;
   let digits = 1;
-  for (let y = x; y >= 10; y = Math.floor(y / 10)) digits++;
-  let i = at + digits;
-  const end = i;
-  let rest = x;
-  do {
-    const q = Math.floor(rest / 10);
-    b[--i] = DIGIT_0 + (rest - q * 10);
+  for (let limit = 10; limit <= rest; limit *= 10) digits++;
+  const end = at + digits;
+  for (let i = end - 1; i >= at; i--) {
+    const q = (rest / 10) >>> 0;
+    b[i] = DIGIT_0 + (rest - q * 10);
     rest = q;
-  } while (i > at);
+  }
   return end;
 }

@@ -2,6 +2,7 @@
  * Request parameters of the HTTP API: Go's form rules, and values with Thanos' messages.
  */
 import { MnemeError, parseDuration } from "../base/mod.ts";
+import { quoteGo } from "../model/mod.ts";
 
 /** Largest form body that is read, bytes. */
 const MAX_BODY = 10 * 1024 * 1024;
@@ -126,7 +127,7 @@ export function boolParam(params: Params, name: string, fallback: boolean): bool
   if (FALSE.has(text)) return false;
   throw new MnemeError(
     "bad_data",
-    `'${name}' parameter: strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`,
+    `'${name}' parameter: strconv.ParseBool: parsing ${quoteGo(text)}: invalid syntax`,
   );
 }
 
@@ -138,7 +139,7 @@ const MAX_SECONDS = 253_402_300_799;
 /** A time as float seconds or RFC 3339, in ms; throws `cannot parse "x" to a valid timestamp`. */
 export function parseTime(text: string): number {
   if (FLOAT.test(text)) {
-    const seconds = Number(text);
+    const seconds = Number(text.replaceAll("_", ""));
     if (Math.abs(seconds) <= MAX_SECONDS) {
       const whole = Math.trunc(seconds);
       return whole * 1000 + Math.round((seconds - whole) * 1000);
@@ -149,17 +150,17 @@ export function parseTime(text: string): number {
     const ms = Date.parse(text.toUpperCase().replace(/(\.\d{3})\d+/, "$1"));
     if (!Number.isNaN(ms)) return ms;
   }
-  throw new MnemeError("bad_data", `cannot parse ${JSON.stringify(text)} to a valid timestamp`);
+  throw new MnemeError("bad_data", `cannot parse ${quoteGo(text)} to a valid timestamp`);
 }
 
 /** A duration as float seconds or `1h30m`, in ms (fractions kept). */
 export function parseDurationParam(text: string): number {
   if (FLOAT.test(text)) {
-    const ms = Number(text) * 1000;
+    const ms = Number(text.replaceAll("_", "")) * 1000;
     if (Math.abs(ms) > 9_223_372_036_854) {
       throw new MnemeError(
         "bad_data",
-        `cannot parse ${JSON.stringify(text)} to a valid duration. It overflows int64`,
+        `cannot parse ${quoteGo(text)} to a valid duration. It overflows int64`,
       );
     }
     return ms;
@@ -167,7 +168,7 @@ export function parseDurationParam(text: string): number {
   try {
     return parseDuration(text);
   } catch (cause) {
-    throw new MnemeError("bad_data", `cannot parse ${JSON.stringify(text)} to a valid duration`, {
+    throw new MnemeError("bad_data", `cannot parse ${quoteGo(text)} to a valid duration`, {
       cause,
     });
   }
@@ -204,7 +205,7 @@ export function limitParam(params: Params): number {
   const text = params.get("limit");
   if (text === "") return 0;
   if (!/^[+-]?\d+$/.test(text) || Math.abs(Number(text)) > Number.MAX_SAFE_INTEGER) {
-    throw new MnemeError("bad_data", `cannot parse ${JSON.stringify(text)} to a valid limit`);
+    throw new MnemeError("bad_data", `cannot parse ${quoteGo(text)} to a valid limit`);
   }
   if (Number(text) < 0) throw new MnemeError("bad_data", "limit must be non-negative");
   return Number(text);

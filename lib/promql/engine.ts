@@ -189,14 +189,20 @@ export class Engine {
     return explainTree(this.plan(query, { start, end, step, instant: false }, lookbackDelta));
   }
 
-  /** Parses, checks and plans a query. */
-  plan(query: string, times: QueryTimes, lookbackDelta = this.lookbackDelta): Plan {
-    const { maxQueryLength, maxQueryDepth, defaultStep } = this.#options;
-    const expr = parseExpr(query, {
+  /** Parses and checks a query with this engine's features and limits. */
+  parse(query: string): Expr {
+    const { maxQueryLength, maxQueryDepth } = this.#options;
+    return parseExpr(query, {
       ...this.features,
       ...(maxQueryLength === undefined ? {} : { maxLength: maxQueryLength }),
       ...(maxQueryDepth === undefined ? {} : { maxDepth: maxQueryDepth }),
     });
+  }
+
+  /** Parses, checks and plans a query. */
+  plan(query: string, times: QueryTimes, lookbackDelta = this.lookbackDelta): Plan {
+    const { defaultStep } = this.#options;
+    const expr = this.parse(query);
     checkRoot(expr, times);
     return optimize(lower(expr, {
       query,
