@@ -28,7 +28,11 @@ function keyOf(metric: Record<string, string>): string {
 }
 
 /** The first difference in words, or undefined when both say the same. */
-export function compareAnswers(expected: Answer, actual: Answer): string | undefined {
+export function compareAnswers(
+  expected: Answer,
+  actual: Answer,
+  tolerance = 1e-9,
+): string | undefined {
   if (expected.status !== actual.status) {
     return `status ${actual.status}, expected ${expected.status}`;
   }
@@ -39,7 +43,9 @@ export function compareAnswers(expected: Answer, actual: Answer): string | undef
   if (type === "scalar" || type === "string") {
     const [t, v] = expected.data!.result as [number, string];
     const [u, w] = actual.data!.result as [number, string];
-    return t === u && closeEnough(v, w) ? undefined : `[${u}, ${w}], expected [${t}, ${v}]`;
+    return t === u && closeEnough(v, w, tolerance)
+      ? undefined
+      : `[${u}, ${w}], expected [${t}, ${v}]`;
   }
   const left = expected.data!.result as Sample[];
   const right = new Map((actual.data!.result as Sample[]).map((s) => [keyOf(s.metric), s]));
@@ -53,7 +59,7 @@ export function compareAnswers(expected: Answer, actual: Answer): string | undef
       return `${JSON.stringify(a.metric)}: ${y.length} points, expected ${x.length}`;
     }
     for (let i = 0; i < x.length; i++) {
-      if (x[i]![0] !== y[i]![0] || !closeEnough(x[i]![1], y[i]![1])) {
+      if (x[i]![0] !== y[i]![0] || !closeEnough(x[i]![1], y[i]![1], tolerance)) {
         return `${JSON.stringify(a.metric)}: [${y[i]}], expected [${x[i]}]`;
       }
     }

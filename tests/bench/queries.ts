@@ -8,6 +8,13 @@ export interface QueryRow {
   readonly rangeSeconds: number;
   readonly stepSeconds: number;
   readonly maxSourceResolution?: string;
+  /**
+   * Relative tolerance when answers are compared. Rates over counters with resets differ a little:
+   * the querier joins the pieces of a counter before it extrapolates, as Thanos does.
+   */
+  readonly tolerance: number;
+  /** Equal values compete for a place, and the winner is nobody's promise: not compared. */
+  readonly hasTies: boolean;
 }
 
 const HOUR = 3600;
@@ -27,6 +34,8 @@ function range(
     shape,
     rangeSeconds,
     stepSeconds,
+    hasTies: query.startsWith("topk"),
+    tolerance: query.includes("rate(") ? 0.02 : 1e-9,
     ...(maxSourceResolution === undefined ? {} : { maxSourceResolution }),
   };
 }
@@ -57,6 +66,16 @@ export const QUERIES: readonly QueryRow[] = [
   ),
   range("max_over_time(bench_temperature[1h])", 13 * DAY, HOUR, "13 d / 1 h, 5m data asked", "5m"),
 ];
+
+/** Times of repetition `shift`, ms; step 0 for an instant query. */
+export function timesOf(
+  row: QueryRow,
+  shift: number,
+): { start: number; end: number; step: number } {
+  const end = (END_SECONDS - shift * row.stepSeconds) * 1000;
+  const instant = row.rangeSeconds === 0;
+  return { start: end - row.rangeSeconds * 1000, end, step: instant ? 0 : row.stepSeconds * 1000 };
+}
 
 /** Path and parameters of repetition `shift`. */
 export function requestOf(row: QueryRow, shift: number): string {
