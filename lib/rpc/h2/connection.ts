@@ -56,7 +56,7 @@ const STREAM_WINDOW = 8 * 1024 * 1024;
 const CONNECTION_WINDOW = 1024 * 1024 * 1024;
 const DEFAULT_WINDOW = 65535;
 /** First allocation for a message, bytes. */
-const FIRST_ALLOCATION = 256 * 1024;
+const FIRST_ALLOCATION = 4 * 1024 * 1024;
 const LAST_STREAM_ID = 0x7ffffffe;
 
 /** One call: a request and the messages that answer it. */
