@@ -33,10 +33,41 @@ export interface Server {
   readonly grpc: string;
 }
 
+/** A running Prometheus with its files. */
+export interface PrometheusServer {
+  readonly child: ChildProcess;
+  readonly http: string;
+  readonly folder: string;
+  readonly configFile: string;
+  readonly data: string;
+}
+
+/** Polls until `ready` gives a value; throws with `what` when it takes too long. */
+export async function until<T>(
+  what: string,
+  ready: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const end = Date.now() + timeoutMs;
+  let last: unknown;
+  while (Date.now() < end) {
+    try {
+      const value = await ready();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`${what}: not within ${timeoutMs} ms`, { cause: last });
+}
+
 /** A set of processes and folders that disappears at the end of a test. */
 export class Stage implements AsyncDisposable {
   readonly folder: string;
   readonly #children: ChildProcess[] = [];
+  /** Ports of Prometheus servers by name. */
+  readonly #prometheis = new Map<string, number>();
   private constructor(folder: string) {
     this.folder = folder;
   }
@@ -46,6 +77,17 @@ export class Stage implements AsyncDisposable {
 
   /** Starts `cmd/<name>.ts` on free ports and waits until it is ready. */
   async mneme(name: string, args: readonly string[]): Promise<Server> {
+    const server = this.launch(name, args);
+    await server.child.waitUntilReady(`${server.http}/-/ready`);
+    return server;
+  }
+
+  /** Starts `cmd/<name>.ts` on free ports without waiting. */
+  launch(
+    name: string,
+    args: readonly string[],
+    options: { readonly env?: Readonly<Record<string, string>> } = {},
+  ): Server {
     const grpc = `127.0.0.1:${freePort()}`;
     const http = `127.0.0.1:${freePort()}`;
     const child = ChildProcess.start({
@@ -59,9 +101,9 @@ export class Stage implements AsyncDisposable {
         `--http-address=${http}`,
         ...args,
       ],
+      ...options,
     });
     this.#children.push(child);
-    await child.waitUntilReady(`http://${http}/-/ready`);
     return { child, grpc, http: `http://${http}` };
   }
 
@@ -94,6 +136,41 @@ export class Stage implements AsyncDisposable {
     this.#children.push(child);
     await child.waitUntilReady(`http://${http}/-/ready`);
     return `http://${http}`;
+  }
+
+  /**
+   * A real Prometheus with a configuration and a data folder of its own below `<folder>/<name>`.
+   * Started again under the same name it goes on where it ended, at the same address.
+   */
+  async startPrometheus(
+    name: string,
+    config?: string,
+    args: readonly string[] = [],
+  ): Promise<PrometheusServer> {
+    const folder = `${this.folder}/${name}`;
+    const known = this.#prometheis.get(name);
+    const port = known ?? freePort();
+    this.#prometheis.set(name, port);
+    await Deno.mkdir(`${folder}/data`, { recursive: true });
+    const configFile = `${folder}/prometheus.yml`;
+    if (config !== undefined) await Deno.writeTextFile(configFile, config);
+    const child = ChildProcess.start({
+      name,
+      command: "prometheus",
+      args: [
+        `--config.file=${configFile}`,
+        `--storage.tsdb.path=${folder}/data`,
+        "--storage.tsdb.min-block-duration=2h",
+        "--storage.tsdb.max-block-duration=2h",
+        "--web.enable-lifecycle",
+        `--web.listen-address=127.0.0.1:${port}`,
+        ...args,
+      ],
+    });
+    this.#children.push(child);
+    const http = `http://127.0.0.1:${port}`;
+    await child.waitUntilReady(`${http}/-/ready`);
+    return { child, http, folder, configFile, data: `${folder}/data` };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

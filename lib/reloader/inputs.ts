@@ -2,7 +2,15 @@
  * What a reloader watches: its bytes, expanded for Prometheus, and a hash that tells changes.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import {
   compareUtf8,
   decodeUtf8Strict,
@@ -72,10 +80,15 @@ async function gunzip(input: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayB
   return out;
 }
 
-/** Writes a file under a temporary name and renames it, so that a reader never sees a part. */
+/**
+ * Writes a file under a temporary name and renames it, so that a reader never sees a part.
+ *
+ * A file that holds these bytes already is left alone: rewriting it would be a change to watch.
+ */
 export function replaceFile(path: string, bytes: Uint8Array): void {
   const temporary = `${path}.tmp`;
   try {
+    if (existsSync(path) && readFileSync(path).equals(bytes)) return;
     writeFileSync(temporary, bytes, { mode: 0o644 });
     renameSync(temporary, path);
   } catch (error) {

@@ -54,7 +54,11 @@ export interface ReloaderParts {
   readonly trigger: ReloadTrigger;
   readonly env: (name: string) => string | undefined;
   /** Calls back on changes below the paths; returns how to stop. Throws when it cannot watch. */
-  readonly watch: (paths: readonly string[], onChange: () => void) => () => void;
+  readonly watch: (
+    paths: readonly string[],
+    onChange: () => void,
+    onFailure: (cause: unknown) => void,
+  ) => () => void;
   readonly clock: Clock;
   readonly metrics: ReloaderMetrics;
   readonly log: ReloaderLog;
@@ -66,6 +70,10 @@ export class Reloader {
   readonly #parts: ReloaderParts;
   /** Hash of what Prometheus has loaded; "" before the first reload. */
   #loaded = "";
+  /** Something changed since the last pass began. */
+  #changed = false;
+  /** Ends the pause that is under way. */
+  #wake: (() => void) | undefined;
 
   constructor(settings: ReloaderSettings, parts: ReloaderParts) {
     this.#settings = settings;
@@ -81,10 +89,18 @@ export class Reloader {
    * One pass: expands, compares, reloads.
    *
    * Throws: what made an input unreadable. A failed reload is retried inside the pass until the
-   * watch interval is over, then at the next pass.
+   * watch interval is over or an input changes, then at the next pass.
    */
   async apply(signal: AbortSignal): Promise<void> {
-    const { configFile, outputFile, ruleFolders } = this.#settings;
+    const { configFile, ruleFolders } = this.#settings;
+    await this.#expand();
+    const hash = hashInputs(configFile === "" ? [] : [configFile], ruleFolders);
+    if (hash === this.#loaded) return;
+    if (await this.#reload(signal)) this.#loaded = hash;
+  }
+
+  async #expand(): Promise<void> {
+    const { configFile, outputFile } = this.#settings;
     const { metrics } = this.#parts;
     if (configFile !== "" && outputFile !== "") {
       const input = readInput(configFile);
@@ -96,9 +112,6 @@ export class Reloader {
         throw error;
       }
     }
-    const hash = hashInputs(configFile === "" ? [] : [configFile], ruleFolders);
-    if (hash === this.#loaded) return;
-    if (await this.#reload(signal)) this.#loaded = hash;
   }
 
   async #reload(signal: AbortSignal): Promise<boolean> {
@@ -119,54 +132,71 @@ export class Reloader {
         metrics.lastReloadSuccessful.set(0);
         log("error", "Failed to trigger reload. Retrying.", { err: errorMessage(error) });
       }
-      if (clock.now() + this.#settings.retryInterval > end) return false;
-      await clock.sleep(this.#settings.retryInterval, signal);
+      if (this.#changed || clock.now() + this.#settings.retryInterval > end) return false;
+      await this.#pause(this.#settings.retryInterval, signal);
+      if (this.#changed) return false;
     }
   }
 
-  /** First pass (whose errors are thrown), then watches until the signal aborts. */
+  /** Sleeps until the time is over, an input changes or the signal aborts. */
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const pause = new AbortController();
+    this.#wake = () => pause.abort();
+    await this.#parts.clock.sleep(ms, AbortSignal.any([signal, pause.signal])).catch(() =>
+      undefined
+    );
+    this.#wake = undefined;
+  }
+
+  /**
+   * First pass (whose errors are thrown), then watches until the signal aborts.
+   *
+   * A watch interval of 0 writes the expanded configuration once and returns: nothing is watched
+   * and nothing reloaded.
+   */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, metrics, clock } = this.#parts;
+    const { log, metrics } = this.#parts;
+    const { configFile, ruleFolders, watchInterval, outputFile } = this.#settings;
     if (!this.enabled) {
       log("info", "nothing to be watched");
       return;
     }
-    await this.apply(signal);
-    const { configFile, ruleFolders, watchInterval } = this.#settings;
+    if (watchInterval === 0) {
+      await this.#expand();
+      log("info", "the watch interval is 0: nothing will be watched", { cfg: configFile });
+      return;
+    }
     const paths = [...(configFile === "" ? [] : [parentOf(configFile)]), ...ruleFolders];
-    let wake: (() => void) | undefined;
-    let changed = false;
+    const failed = (error: unknown) => {
+      metrics.watchErrors.inc();
+      metrics.watches.set(0);
+      log("warn", "cannot watch for file events; looking again periodically", {
+        err: errorMessage(error),
+      });
+    };
     let stopWatching: (() => void) | undefined;
     try {
       stopWatching = this.#parts.watch(paths, () => {
         metrics.watchEvents.inc();
-        changed = true;
-        wake?.();
-      });
+        this.#changed = true;
+        this.#wake?.();
+      }, failed);
       metrics.watches.set(paths.length);
     } catch (error) {
-      metrics.watchErrors.inc();
-      log("warn", "cannot watch for file events; looking again periodically", {
-        err: errorMessage(error),
-      });
+      failed(error);
     }
-    log("info", "started watching config file and directories for changes", {
-      cfg: configFile,
-      out: this.#settings.outputFile,
-      dirs: ruleFolders.join(","),
-    });
     try {
+      this.#changed = false;
+      await this.apply(signal);
+      log("info", "started watching config file and directories for changes", {
+        cfg: configFile,
+        out: outputFile,
+        dirs: ruleFolders.join(","),
+      });
       while (!signal.aborted) {
-        if (!changed) {
-          const pause = new AbortController();
-          wake = () => pause.abort();
-          await clock.sleep(watchInterval, AbortSignal.any([signal, pause.signal])).catch(() =>
-            undefined
-          );
-          wake = undefined;
-          if (signal.aborted) return;
-        }
-        changed = false;
+        if (!this.#changed) await this.#pause(watchInterval, signal);
+        if (signal.aborted) return;
+        this.#changed = false;
         metrics.applies.inc();
         try {
           await this.apply(signal);
@@ -176,6 +206,8 @@ export class Reloader {
           log("error", "apply error", { err: errorMessage(error) });
         }
       }
+    } catch (error) {
+      if (!signal.aborted) throw error;
     } finally {
       stopWatching?.();
     }

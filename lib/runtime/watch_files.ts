@@ -2,18 +2,24 @@
 import { MnemeError } from "../base/mod.ts";
 
 /**
- * Calls back on changes below the paths; returns how to stop.
+ * Calls back on changes below the paths, and once when events cannot be had any more; returns how
+ * to stop.
  *
  * Throws: when a path cannot be watched.
  */
-export function watchFiles(paths: readonly string[], onChange: () => void): () => void {
+export function watchFiles(
+  paths: readonly string[],
+  onChange: () => void,
+  onFailure: (cause: unknown) => void,
+): () => void {
   const watcher = Deno.watchFs([...paths], { recursive: true });
-  (async () => {
+  const deliver = async () => {
     for await (const event of watcher) {
       // Reading a file is no change of it.
       if (event.kind !== "access") onChange();
     }
-  })();
+  };
+  deliver().catch(onFailure);
   return () => watcher.close();
 }
 

@@ -1,4 +1,9 @@
-/** Keeps in touch with a Prometheus: first contact with retries, then a heartbeat each interval. */
+/**
+ * Keeps in touch with a Prometheus: first contact with retries, then a heartbeat each interval.
+ *
+ * Between heartbeats a light request tells within seconds that Prometheus is gone, and while it is
+ * gone heartbeats come at that pace, so that it is back as soon as it answers.
+ */
 import { type Clock, errorMessage, MnemeError } from "../base/mod.ts";
 import { formatLabels } from "../model/mod.ts";
 import type { Gauge, Metrics } from "../telemetry/mod.ts";
@@ -10,6 +15,8 @@ import {
 
 /** Pause between attempts of the first contact, ms. */
 const RETRY = 2_000;
+/** Longest time without looking whether Prometheus still answers, ms. */
+const LOOK = 5_000;
 
 /** Circumstances of a contact. Times in ms. */
 export interface PrometheusContactOptions {
@@ -86,7 +93,7 @@ export class PrometheusContact {
     this.#alive();
     this.#begin();
     while (!signal.aborted) {
-      await clock.sleep(interval, signal).catch(() => undefined);
+      await clock.sleep(Math.min(interval, LOOK), signal).catch(() => undefined);
       if (!signal.aborted) await this.#beat(signal);
     }
   }
@@ -98,12 +105,19 @@ export class PrometheusContact {
   }
 
   async #beat(signal: AbortSignal): Promise<void> {
+    const { clock, interval, timeout } = this.#options;
+    const limited = this.#limited(signal);
     try {
-      await this.#state.heartbeat(this.#limited(signal));
-      this.#alive();
+      const due = clock.now() - this.#state.lastHeartbeat >= interval;
+      if (due || !this.#state.up) {
+        await this.#state.heartbeat(limited);
+        this.#alive();
+      } else await this.#state.look(limited);
     } catch (error) {
       if (signal.aborted) return;
-      const reason = errorMessage(error);
+      const reason = limited.aborted
+        ? `Prometheus did not answer within ${timeout} ms`
+        : errorMessage(error);
       this.#up.set(0);
       this.#options.onDown(reason);
       this.#options.log("warn", "heartbeat failed", { err: reason });
@@ -116,16 +130,24 @@ export class PrometheusContact {
     what: string,
     work: (limited: AbortSignal) => Promise<void>,
   ): Promise<void> {
+    const { clock, log, onDown, timeout } = this.#options;
     while (!signal.aborted) {
+      const limited = this.#limited(signal);
+      let wait = pause;
       try {
-        return await work(this.#limited(signal));
+        return await work(limited);
       } catch (error) {
         if (signal.aborted) return;
-        const err = errorMessage(error);
-        this.#options.onDown(err);
-        this.#options.log("warn", `${what}. Is Prometheus running? Retrying`, { err });
+        const err = limited.aborted
+          ? `Prometheus did not answer within ${timeout} ms`
+          : errorMessage(error);
+        onDown(err);
+        log("warn", `${what}. Is Prometheus running? Retrying`, { err });
+        if (!(error instanceof MnemeError) || error.kind !== "bad_data") {
+          wait = Math.min(pause, RETRY);
+        }
       }
-      await this.#options.clock.sleep(pause, signal).catch(() => undefined);
+      await clock.sleep(wait, signal).catch(() => undefined);
     }
   }
 

@@ -67,6 +67,17 @@ export class PrometheusState {
     }
   }
 
+  /** Asks for as little as possible; any answer but "unavailable" tells that Prometheus is there. */
+  async look(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#client.get("/api/v1/status/buildinfo", undefined, signal);
+    } catch (error) {
+      if (error instanceof PrometheusError && error.status !== 503) return;
+      this.#up = false;
+      throw error;
+    }
+  }
+
   /** Refreshes times and labels; on failure the old ones stay and `up` becomes false. */
   async heartbeat(signal: AbortSignal): Promise<void> {
     try {

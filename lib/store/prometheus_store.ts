@@ -8,6 +8,7 @@
  */
 import {
   compareUtf8,
+  errorMessage,
   LimitError,
   MnemeError,
   snappyDecompress,
@@ -154,10 +155,21 @@ export class PrometheusStore implements Store {
       );
     }
     const type = answer.headers.get("content-type") ?? "";
-    if (type.startsWith(STREAMED)) {
-      return await this.#streamed(answer.body, request, relabel, signal);
+    try {
+      if (type.startsWith(STREAMED)) {
+        return await this.#streamed(answer.body, request, relabel, signal);
+      }
+      if (type.startsWith(SAMPLED)) return await this.#sampled(answer, relabel);
+    } catch (error) {
+      throwIfAborted(signal);
+      if (error instanceof MnemeError) throw error;
+      // The connection broke while the answer came: what was read is no whole answer.
+      throw new MnemeError(
+        "unavailable",
+        `Prometheus at ${client.base} ended its remote read answer early: ${errorMessage(error)}`,
+        { cause: error },
+      );
     }
-    if (type.startsWith(SAMPLED)) return await this.#sampled(answer, relabel);
     await answer.body.cancel();
     throw new MnemeError("execution", `not supported remote read content type: ${type}`);
   }
