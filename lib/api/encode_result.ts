@@ -32,7 +32,7 @@ export function* encodeResult(
       break;
     case "string":
       out.raw(`[${value.time / 1000},`);
-      out.string(value.value);
+      out.raw(envelopeJson(value.value.toWellFormed()));
       out.byte(0x5d);
       break;
     case "vector":

@@ -49,7 +49,7 @@ export class JsonBytes {
     for (let i = 0; i < text.length; i++) {
       const c = text.charCodeAt(i);
       if (c < 0x20 || c === 0x22 || c === 0x5c || (c >= 0xd800 && c < 0xe000)) {
-        this.raw(JSON.stringify(text));
+        this.raw(JSON.stringify(text.toWellFormed()));
         return;
       }
     }

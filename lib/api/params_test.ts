@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { formatFloatJson, MnemeError } from "../base/mod.ts";
 import { Random } from "../base/testing/random.ts";
+import { type FloatHistogram, labelsFromRecord, parseHistogram } from "../model/mod.ts";
+import type { Value } from "../promql/mod.ts";
+import { encodeResult } from "./encode_result.ts";
 import { JsonBytes } from "./json_bytes.ts";
 import {
   boolParam,
@@ -216,6 +219,44 @@ Deno.test("JsonBytes writes numbers as the text formatter does", () => {
     const s of ["", "plain", 'q"\\', "\n\u0001", "日本", "\u{1F600}", "\ud800", "x".repeat(100_000)]
   ) {
     out.string(s);
-    assert.equal(JSON.parse(new TextDecoder().decode(out.take())), s);
+    assert.equal(JSON.parse(new TextDecoder().decode(out.take())), s.toWellFormed());
   }
+});
+
+Deno.test("encodeResult() writes gaps, histograms and many pieces as one JSON text", () => {
+  const n = 20_000;
+  const t = Float64Array.from({ length: n }, (_, i) => 1_790_208_000_000 + i * 500);
+  const v = Float64Array.from({ length: n }, (_, i) => i % 7 === 0 ? i / 3 : -i);
+  const h: (FloatHistogram | undefined)[] = [];
+  const histogram = parseHistogram("{{schema:0 sum:3 count:2 buckets:[1 1]}}");
+  for (let i = 0; i < n; i++) h.push(i % 1000 === 5 ? histogram : undefined);
+  const labels = labelsFromRecord({ a: 'q"\u2028\x01' });
+  const short = t.slice(0, 3);
+  const value: Value = {
+    type: "matrix",
+    series: [
+      { labels, t, v, h: null },
+      { labels, t, v, h },
+      { labels, t: short, v: Float64Array.of(1, 1.5, 1.5), h: null },
+      { labels, t: short, v: Float64Array.of(0, 0, 0), h: [histogram, histogram, histogram] },
+    ],
+  };
+  const pieces = [...encodeResult(value, { analysis: "{}", warnings: [] })];
+  assert.ok(pieces.length > 2);
+  const text = pieces.map((p) => new TextDecoder().decode(p)).join("");
+  const { result } = JSON.parse(text).data;
+  const sample = (i: number) => [t[i]! / 1000, formatFloatJson(v[i]!)];
+  assert.deepEqual(result[0].values, Array.from({ length: n }, (_, i) => sample(i)));
+  const floats = Array.from({ length: n }, (_, i) => i).filter((i) => i % 1000 !== 5);
+  assert.deepEqual(result[1].values, floats.map(sample));
+  assert.equal(result[1].histograms.length, n - floats.length);
+  assert.deepEqual(result[1].histograms[0][1], {
+    count: "2",
+    sum: "3",
+    buckets: [[0, "0.5", "1", "1"], [0, "1", "2", "1"]],
+  });
+  assert.deepEqual(result[2].values.map((one: string[]) => one[1]), ["1", "1.5", "1.5"]);
+  assert.equal(result[3].values, undefined);
+  assert.equal(result[3].histograms.length, 3);
+  assert.deepEqual(result[0].metric, { a: 'q"\u2028\x01' });
 });

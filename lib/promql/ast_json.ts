@@ -19,7 +19,7 @@ export function exprToJson(expr: Expr): JsonValue {
     case "NumberLiteral":
       return { type: "numberLiteral", val: formatFloatPlain(expr.value) };
     case "StringLiteral":
-      return { type: "stringLiteral", val: expr.value };
+      return { type: "stringLiteral", val: expr.value.toWellFormed() };
     case "VectorSelector":
       return { ...selectorHead(expr), ...selectorTail(expr), type: "vectorSelector" };
     case "MatrixSelector": {
@@ -96,7 +96,7 @@ function fillValue(value: number | undefined): JsonValue {
 }
 
 function matcherToJson({ name, type, value }: Matcher): JsonValue {
-  return { name, type, value };
+  return { name: name.toWellFormed(), type, value: value.toWellFormed() };
 }
 
 function selectorHead(selector: VectorSelector): Record<string, JsonValue> {
