@@ -149,11 +149,11 @@ function samples(random: Random, n: number, wild: boolean): { t: Float64Array; v
 }
 
 Deno.test("range kernels equal their definitions, bit for bit", () => {
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= 16; seed++) {
     const random = new Random(seed);
     const { t, v } = samples(random, 50 + random.bits() % 300, seed % 3 === 0);
     const range = [15_000, 61_000, 300_000, 3_600_000][seed % 4]!;
-    const step = [15_000, 60_000, 7_000, 600_000][(seed >> 2) % 4]!;
+    const step = [15_000, 60_000, 7_000, 600_000][(seed >> 1) % 4]!;
     const start = t[0]! - 120_000 + random.bits() % 60_000;
     const count = Math.min(400, Math.floor((t.at(-1)! + 400_000 - start) / step));
     for (const [name, definition] of Object.entries(DEFINITIONS)) {

@@ -37,6 +37,26 @@ export function quantileOf(a: Float64Array, n: number, phi: number): number {
   return x * (1 - weight) + y * weight;
 }
 
+/** The φ-quantile of `n` numbers of which the first `nans` are NaN and the others stand sorted in `a`. */
+export function quantileOfSorted(
+  a: Float64Array,
+  nans: number,
+  n: number,
+  phi: number,
+): number {
+  if (n === 0 || phi !== phi) return NaN;
+  if (phi < 0) return -Infinity;
+  if (phi > 1) return Infinity;
+  const rank = phi * (n - 1);
+  const floor = Math.floor(rank);
+  const low = Math.max(0, floor);
+  const high = Math.min(n - 1, low + 1);
+  const weight = rank - floor;
+  const x = low < nans ? NaN : a[low - nans]!;
+  const y = high < nans ? NaN : a[high - nans]!;
+  return x * (1 - weight) + y * weight;
+}
+
 /** Moves the element of rank `k` to place k; smaller ones stand left of it. No NaN inside. */
 function selectKth(a: Float64Array, from: number, to: number, k: number): void {
   let left = from;
