@@ -4,7 +4,6 @@
  * Go strings are bytes. Here they are text, and a byte that is no UTF-8 is kept as a lone surrogate
  * U+DC80 … U+DCFF (its value plus U+DC00), which no valid text contains.
  */
-import { encodeUtf8 } from "../base/mod.ts";
 import { quoteGo } from "../model/mod.ts";
 
 const SIMPLE: Readonly<Record<string, number>> = {
@@ -120,9 +119,4 @@ export function describeChar(char: string): string {
 /** True when the text has a byte that is no UTF-8. */
 export function hasBrokenBytes(text: string): boolean {
   return !text.isWellFormed();
-}
-
-/** Length in bytes, for messages that cut long texts. */
-export function byteLength(text: string): number {
-  return encodeUtf8(text).length;
 }

@@ -4,6 +4,7 @@
  * The text inside `[ ]` and `{ }` has rules of its own; what is refused there, and with which words,
  * is as in Prometheus, so that a parser sees the same first error.
  */
+import { utf8Length } from "../base/mod.ts";
 import { describeChar, quoteChar, quoteText } from "./go_quote.ts";
 import { ParseError } from "./parse_error.ts";
 
@@ -496,7 +497,7 @@ export class Lexer {
 }
 
 function cutQuote(value: string): string {
-  if (value.length <= 3 || new TextEncoder().encode(value).length <= 10) return quoteText(value);
+  if (utf8Length(value) <= 10) return quoteText(value);
   return `${quoteText([...value].slice(0, 10).join(""))}...`;
 }
 

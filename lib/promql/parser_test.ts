@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { equalExpr } from "./ast.ts";
+import { Random } from "../base/testing/random.ts";
+import { equalExpr, walkExpr } from "./ast.ts";
 import { exprToJson } from "./ast_json.ts";
 import { prettyExpr } from "./ast_pretty.ts";
 import { parseExpr, parseSelector } from "./parser.ts";
@@ -201,4 +202,49 @@ Deno.test("exprToJson() gives the tree as the API does", () => {
       '"type":"call"},"matching":null,"op":">","rhs":{"type":"numberLiteral","val":"2"},' +
       '"type":"binaryExpr"}',
   );
+});
+
+const PIECES = [
+  ..."foo bar sum avg by on without bool offset @ start end step range fill anchored".split(" "),
+  ..."( ) [ ] { } , : = =~ != + - * / % ^ < >= == </ and or unless \" ' ` \\ # \n é \udc00".split(
+    " ",
+  ),
+  "5m",
+  "1e3",
+  "0x",
+  "[5m:1m]",
+  '{a="b"}',
+  "rate(",
+  "topk(1,",
+  "on(a)",
+  "group_left",
+  "fill(1)",
+];
+
+Deno.test("parseExpr() answers damaged queries with a tree or a ParseError inside the text", async () => {
+  const random = new Random(20_261_124);
+  const seeds = (await readCorpus())?.map((c) => c.Input) ?? ["sum by (a) (rate(foo[5m])) > 1"];
+  let valid = 0;
+  for (let i = 0; i < 6000; i++) {
+    let query = seeds[random.below(seeds.length)]!;
+    for (let k = random.below(4); k >= 0; k--) {
+      const at = random.below(query.length + 1);
+      const cut = random.below(3) === 0 ? 1 + random.below(4) : 0;
+      query = query.slice(0, at) + PIECES[random.below(PIECES.length)]! + query.slice(at + cut);
+    }
+    try {
+      const expr = parseExpr(query, ALL);
+      valid++;
+      const text = printExpr(expr);
+      assert.equal(printExpr(parseExpr(text, ALL)), text, JSON.stringify(query));
+      walkExpr(expr, ({ start, end }) => {
+        assert.ok(0 <= start && start <= end && end <= query.length, JSON.stringify(query));
+      });
+    } catch (error) {
+      if (!(error instanceof ParseError)) throw new Error(JSON.stringify(query), { cause: error });
+      assert.ok(error.start <= error.end || error.text.includes("bool"), JSON.stringify(query));
+      assert.ok(error.end <= query.length, JSON.stringify(query));
+    }
+  }
+  assert.ok(valid > 200, `only ${valid} were valid`);
 });
