@@ -152,6 +152,7 @@ class H2Client implements RpcClient {
     }
     const call = connection.call({
       path,
+      scheme: this.#options.tls === undefined ? "http" : "https",
       authority: this.#options.tls?.serverName ?? this.address,
       headers,
       request,

@@ -8,6 +8,8 @@ import { RpcError, STATUS_ABORTED } from "./status.ts";
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
+const PRINTABLE = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("");
+
 const ECHO: Service["methods"] = {
   // deno-lint-ignore require-await
   Echo: { kind: "unary", handle: async (request) => request },
@@ -84,6 +86,7 @@ networkTest("errors arrive with code, kind and text", async () => {
   const table: [string, unknown, string, string][] = [
     ["kind", new MnemeError("bad_data", "no 100% ü"), "bad_data", "InvalidArgument"],
     ["limit", new LimitError("too many", 3, 4), "limit", "ResourceExhausted"],
+    ["printable", new MnemeError("conflict", PRINTABLE), "conflict", "AlreadyExists"],
     ["code", new RpcError(STATUS_ABORTED, "stopped"), "execution", "Aborted"],
     ["foreign", new TypeError("boom"), "internal", "Internal"],
     ["lone surrogate", new MnemeError("not_found", "x\ud800y"), "not_found", "NotFound"],

@@ -225,6 +225,7 @@ class Calls {
             () => method.handle(call.request, info),
             info.signal,
             observed.sent,
+            (response) => method.recycle?.(response),
           );
         });
       };
@@ -278,6 +279,7 @@ async function sendAll(
   handle: () => AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   sent: () => void,
+  recycle: (response: Uint8Array) => void = () => {},
 ): Promise<void> {
   let pendingBytes = 0;
   let pending = 0;
@@ -298,6 +300,7 @@ async function sendAll(
       call.write(response, () => {
         pendingBytes -= size;
         pending--;
+        recycle(response);
         notify();
       });
       while (

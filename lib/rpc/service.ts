@@ -25,6 +25,8 @@ export interface UnaryMethod {
 export interface ServerStreamMethod {
   readonly kind: "server_stream";
   handle(request: Uint8Array, call: ServerCall): AsyncIterable<Uint8Array>;
+  /** Called when a response was copied out of its memory, which the method may then use again. */
+  recycle?(response: Uint8Array): void;
 }
 
 /** Many requests, many responses. */

@@ -5,7 +5,7 @@
  * stream and nothing else; the connection's window is refilled as bytes arrive. A message is
  * allocated as its bytes come in, never by its announced length alone.
  */
-import { MnemeError } from "../../base/mod.ts";
+import { errorMessage, MnemeError } from "../../base/mod.ts";
 import {
   RpcError,
   STATUS_CANCELLED,
@@ -58,10 +58,26 @@ const DEFAULT_WINDOW = 65535;
 /** First allocation for a message, bytes. */
 const FIRST_ALLOCATION = 4 * 1024 * 1024;
 const LAST_STREAM_ID = 0x7ffffffe;
+/** Frames that may wait to be written: more are only asked for by a peer that does not read. */
+const MAX_UNWRITTEN = 10_000;
+
+/**
+ * When a silent peer is asked for a sign of life, ms. A ping goes out after `silence` without any
+ * byte while calls are open, then every `repeat` (servers resent more), and when a call was given up
+ * without an answer; a peer that says nothing for `patience` after it is lost.
+ */
+export interface Keepalive {
+  readonly silence: number;
+  readonly repeat: number;
+  readonly patience: number;
+}
+
+const KEEPALIVE: Keepalive = { silence: 20_000, repeat: 60_000, patience: 5_000 };
 
 /** One call: a request and the messages that answer it. */
 export interface H2Call {
   readonly path: string;
+  readonly scheme: "http" | "https";
   readonly authority: string;
   readonly headers: HeaderList;
   readonly request: Uint8Array;
@@ -80,6 +96,7 @@ class Stream implements H2Stream {
   readonly #connection: Connection;
   readonly id: number;
   readonly maxReceiveBytes: number;
+  readonly began = performance.now();
   /** Bytes the peer lets us send on this stream. */
   sendWindow: number;
   /** Request bytes that wait for a window. */
@@ -133,6 +150,7 @@ class Stream implements H2Stream {
       return;
     }
     this.#connection.reset(this, CANCEL);
+    this.#connection.gaveUp(this);
     this.settle(failure);
   }
 
@@ -327,10 +345,17 @@ export class Connection {
   closed = false;
   #broken: RpcError | undefined;
   readonly #onClosed: () => void;
+  readonly #keepalive: Keepalive;
+  #lastReceived = performance.now();
+  /** Runs while calls are open. */
+  #watch: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while an answer to a ping is awaited. */
+  #patience: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: Socket, onClosed: () => void) {
+  constructor(socket: Socket, onClosed: () => void, keepalive = KEEPALIVE) {
     this.#socket = socket;
     this.#onClosed = onClosed;
+    this.#keepalive = keepalive;
     this.#send(PREFACE);
     const settings = new Uint8Array(18);
     const view = new DataView(settings.buffer);
@@ -362,9 +387,10 @@ export class Connection {
     if (this.#nextId > LAST_STREAM_ID) this.#retire();
     const stream = new Stream(this, id, this.#peerWindow, call);
     this.#streams.set(id, stream);
+    this.#watch ??= setTimeout(() => this.#listen(), this.#keepalive.silence);
     const block = encodeHeaders([
       [":method", "POST"],
-      [":scheme", "http"],
+      [":scheme", call.scheme],
       [":path", call.path],
       [":authority", call.authority],
       ["content-type", "application/grpc+proto"],
@@ -411,8 +437,36 @@ export class Connection {
     this.#frame(RST_STREAM, 0, stream.id, payload);
   }
 
+  /** A call was given up: a peer that said nothing all the while may be gone. */
+  gaveUp(stream: Stream): void {
+    if (this.#lastReceived < stream.began) this.#ping();
+  }
+
+  #listen(): void {
+    const { silence, repeat } = this.#keepalive;
+    const quiet = performance.now() - this.#lastReceived;
+    if (quiet >= silence) this.#ping();
+    const next = quiet >= silence ? repeat : silence - quiet;
+    this.#watch = setTimeout(() => this.#listen(), next);
+  }
+
+  #ping(): void {
+    if (this.#patience !== undefined || this.#broken !== undefined) return;
+    this.#frame(PING, 0, 0, new Uint8Array(8));
+    this.#patience = setTimeout(
+      () => this.#lost(new MnemeError("unavailable", "no answer to a ping")),
+      this.#keepalive.patience,
+    );
+  }
+
+  #quietTimers(): void {
+    clearTimeout(this.#watch);
+    this.#watch = undefined;
+  }
+
   forget(stream: Stream): void {
     this.#streams.delete(stream.id);
+    if (this.#streams.size === 0) this.#quietTimers();
     this.#waiting.shift()?.();
     if (this.closed && this.#streams.size === 0) this.#close(undefined);
   }
@@ -432,6 +486,7 @@ export class Connection {
 
   #close(failure: RpcError | undefined): void {
     this.#broken ??= failure;
+    clearTimeout(this.#patience);
     this.#retire();
     for (const stream of [...this.#streams.values()]) stream.settle(failure ?? goingAway());
     // Whatever is still queued is written before the socket goes.
@@ -454,6 +509,10 @@ export class Connection {
   }
 
   #send(bytes: Uint8Array): void {
+    if (this.#out.length >= MAX_UNWRITTEN) {
+      this.#lost(new MnemeError("unavailable", "the peer does not read"));
+      return;
+    }
     this.#out.push(bytes);
     if (!this.#flushing) this.#flush();
   }
@@ -480,7 +539,7 @@ export class Connection {
     if (this.#broken !== undefined) return;
     this.#out = [];
     this.#close(
-      new RpcError(STATUS_UNAVAILABLE, "connection error: the connection was lost", { cause }),
+      new RpcError(STATUS_UNAVAILABLE, `connection error: ${errorMessage(cause)}`, { cause }),
     );
     this.#socket.close();
   }
@@ -525,6 +584,11 @@ export class Connection {
           return this.#lost(new MnemeError("unavailable", "the peer closed the connection"));
         }
         end += n;
+        this.#lastReceived = performance.now();
+        if (this.#patience !== undefined) {
+          clearTimeout(this.#patience);
+          this.#patience = undefined;
+        }
       }
     } catch (error) {
       if (error instanceof MnemeError && error.kind === "bad_data") this.#violation(error.message);
@@ -606,7 +670,9 @@ export class Connection {
 
   #headerPart(part: Uint8Array, complete: boolean): void {
     const block = this.#block!;
-    block.parts.push(complete && block.parts.length === 0 ? part : part.slice());
+    if (part.length > 0) {
+      block.parts.push(complete && block.parts.length === 0 ? part : part.slice());
+    }
     block.size += part.length;
     if (block.size > MAX_HEADER_BLOCK) throw new MnemeError("bad_data", "header block too large");
     if (!complete) return;
