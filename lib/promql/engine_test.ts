@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { runBench } from "../base/testing/bench.ts";
 import { LimitError, MnemeError } from "../base/mod.ts";
 import { bitsOf, isStaleAt, labelsFromRecord, type Matcher, setStaleAt } from "../model/mod.ts";
 import { Builder } from "./build.ts";
+import { bench } from "./engine_bench.ts";
 import { Engine } from "./engine.ts";
 import { tileFor } from "./operator.ts";
 import { explainText } from "./plan_print.ts";
@@ -322,4 +324,23 @@ Deno.test("long and deeply nested queries are answered or refused quickly", asyn
   assert(outcome);
   const { value } = await run(`${"(".repeat(300)}1${")".repeat(300)}`);
   assert.deepEqual(value, { type: "scalar", time: 0, value: 1 });
+});
+
+Deno.test("a series that several ranges read is decoded once", async () => {
+  const storage = counters(9, 200);
+  const { value } = await new Engine().rangeQuery({
+    query: "sum(rate(c_total[5m])) / sum(rate(c_total[10m])) + sum(rate(c_total[7m]))",
+    storage,
+    start: 0,
+    end: 40 * MINUTE,
+    step: MINUTE,
+  });
+  assert.equal(storage.selects.length, 1);
+  assert.equal(storage.reads, 9);
+  assert.equal((value as MatrixValue).series.length, 1);
+});
+
+Deno.test("engine_bench.ts runs", async () => {
+  const lines = await runBench(bench, { size: "small" });
+  assert(lines.length > 5);
 });

@@ -64,14 +64,12 @@ export class SelectOperator implements Operator {
     const end = selected.labels.length;
     let row = 0;
     for (; row < tile.capacity && this.#next < end; row++) {
-      const batch = this.#batch;
-      batch.clear();
-      selected.read(this.#next++, batch);
+      let batch = this.#source.read(this.#next++, this.#batch);
       if (batch.length > this.#held) {
         this.#context.hold(batch.length - this.#held);
         this.#held = batch.length;
       }
-      if (this.#options.statsOnly) resolveHints(batch);
+      if (this.#options.statsOnly) batch = resolveHints(batch, this.#batch);
       this.#row(batch, tile, row);
     }
     tile.rows = row;

@@ -19,20 +19,30 @@ export interface SelectSpec {
   readonly hints: SelectHints;
 }
 
-/** A select that was sent to storage; shared by the operators that read it. */
+/** Decoded samples that one source may keep for its other readers, about 64 MiB. */
+const KEPT_SAMPLES = 4_000_000;
+
+/**
+ * A select that was sent to storage; shared by the operators that read it. With several readers, a
+ * series is decoded by the first and kept for the others, as far as the room for that goes.
+ */
 export class Source {
   readonly spec: SelectSpec;
   #selected: SelectedSeries | undefined;
   #opening: Promise<SelectedSeries> | undefined;
-  #users = 0;
+  #context: QueryContext | undefined;
+  #readers = 0;
+  #closed = 0;
+  #kept = new Map<number, { readonly batch: SampleBatch; waiting: number }>();
+  #held = 0;
 
   constructor(spec: SelectSpec) {
     this.spec = spec;
   }
 
-  /** Announces one more reader. */
+  /** Announces one more reader. All must be announced before the first one reads. */
   retain(): this {
-    this.#users++;
+    this.#readers++;
     return this;
   }
 
@@ -44,6 +54,7 @@ export class Source {
 
   async #open(context: QueryContext): Promise<SelectedSeries> {
     const { storage, signal } = context;
+    this.#context = context;
     const selected = await storage.select(this.spec.matchers, this.spec.hints, signal);
     for (const w of selected.warnings) context.annotations.storageWarning(w);
     for (const i of selected.infos ?? []) context.annotations.storageInfo(i);
@@ -51,16 +62,48 @@ export class Source {
     return selected;
   }
 
+  /**
+   * The samples of series `i`, stale markers included: in `own`, or in a batch that is shared with
+   * other readers and must not be changed.
+   */
+  read(i: number, own: SampleBatch): SampleBatch {
+    const kept = this.#kept.get(i);
+    if (kept !== undefined) {
+      if (--kept.waiting === 0) {
+        this.#kept.delete(i);
+        this.#give(kept.batch.length);
+      }
+      return kept.batch;
+    }
+    own.clear();
+    this.#selected!.read(i, own);
+    const waiting = this.#readers - this.#closed - 1;
+    if (waiting === 0 || this.#held + own.length > KEPT_SAMPLES) return own;
+    const batch = new SampleBatch(own.length);
+    batch.appendRange(own, 0, own.length);
+    this.#context!.hold(batch.length);
+    this.#held += batch.length;
+    this.#kept.set(i, { batch, waiting });
+    return batch;
+  }
+
+  #give(samples: number): void {
+    this.#held -= samples;
+    this.#context!.release(samples);
+  }
+
   /** One reader is done; the last one closes the storage's series. */
   release(): void {
-    this.#users--;
-    if (this.#users <= 0) this.close();
+    this.#closed++;
+    if (this.#closed >= this.#readers) this.close();
   }
 
   /** Closes the storage's series. */
   close(): void {
     this.#selected?.close();
     this.#selected = undefined;
+    this.#kept.clear();
+    if (this.#held > 0) this.#give(this.#held);
   }
 }
 
@@ -87,16 +130,22 @@ export interface SampleReader {
   close(): void;
 }
 
-/** Removes stale markers; returns how many samples are left. */
-export function dropStale(batch: SampleBatch): number {
+/** Index of the first stale marker, or the number of samples. */
+function firstStale(batch: SampleBatch): number {
+  const n = batch.length;
+  const bits = bitsOf(batch.v);
+  let i = 0;
+  while (i < n && !(bits[2 * i + 1] === STALE_HIGH && bits[2 * i] === STALE_LOW)) i++;
+  return i;
+}
+
+/** Removes stale markers from sample `from` on. */
+function dropStale(batch: SampleBatch, from: number): void {
   const { t, v, h, st } = batch;
   const n = batch.length;
   const bits = bitsOf(v);
-  let i = 0;
-  while (i < n && !(bits[2 * i + 1] === STALE_HIGH && bits[2 * i] === STALE_LOW)) i++;
-  if (i === n) return n;
-  let to = i;
-  for (; i < n; i++) {
+  let to = from;
+  for (let i = from; i < n; i++) {
     if (bits[2 * i + 1] === STALE_HIGH && bits[2 * i] === STALE_LOW) continue;
     t[to] = t[i]!;
     v[to] = v[i]!;
@@ -105,18 +154,28 @@ export function dropStale(batch: SampleBatch): number {
     to++;
   }
   batch.length = to;
-  return to;
+}
+
+/** A copy of `shared` in `own`, which may be changed. */
+function copyInto(shared: SampleBatch, own: SampleBatch): SampleBatch {
+  if (shared === own) return own;
+  own.clear();
+  own.appendRange(shared, 0, shared.length);
+  return own;
 }
 
 /**
- * Makes counter reset hints that storage left open explicit, by comparing with the sample before.
+ * Makes counter reset hints that storage left open explicit, by comparing with the sample before;
+ * returns `batch`, or `own` with a changed copy.
  *
  * Prometheus does so where a query wants only count and sum of histograms, and its warnings about
  * conflicting hints show it.
  */
-export function resolveHints(batch: SampleBatch): void {
-  const { h, length } = batch;
-  if (h === null) return;
+export function resolveHints(batch: SampleBatch, own: SampleBatch): SampleBatch {
+  if (batch.h === null) return batch;
+  copyInto(batch, own);
+  const { h, length } = own;
+  if (h === null) return own;
   for (let i = 1; i < length; i++) {
     const current = h[i];
     const previous = h[i - 1];
@@ -124,6 +183,7 @@ export function resolveHints(batch: SampleBatch): void {
     if (current.counterResetHint !== "unknown") continue;
     h[i] = withResetHint(current, detectReset(current, previous) ? "reset" : "not_reset");
   }
+  return own;
 }
 
 /** Reads the series of a source without stale markers, for range functions. */
@@ -154,11 +214,14 @@ export class SelectReader implements SampleReader {
       this.close();
       return false;
     }
-    const batch = this.#batch;
-    batch.clear();
-    selected.read(this.#next++, batch);
-    const n = dropStale(batch);
-    if (this.#statsOnly) resolveHints(batch);
+    let batch = this.#source.read(this.#next++, this.#batch);
+    const stale = firstStale(batch);
+    if (stale < batch.length) {
+      batch = copyInto(batch, this.#batch);
+      dropStale(batch, stale);
+    }
+    if (this.#statsOnly) batch = resolveHints(batch, this.#batch);
+    const n = batch.length;
     if (n > this.#held) {
       this.#context.hold(n - this.#held);
       this.#held = n;
