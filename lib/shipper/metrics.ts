@@ -11,6 +11,11 @@ export function shipperMetrics(metrics: Metrics): ShipperMetrics {
     uploads: count("uploads_total", "Total number of uploaded blocks"),
     uploadFailures: count("upload_failures_total", "Total number of block upload failures"),
     corruptedBlocks: count("corrupted_blocks_total", "Total number of corrupted blocks"),
+    uploadedBytes: count("uploaded_bytes_total", "Total number of bytes sent to the bucket"),
+    pendingBlocks: metrics.gauge(
+      "thanos_shipper_pending_blocks",
+      "Number of local blocks that are not in the bucket yet.",
+    ),
     uploadedCompacted: metrics.gauge(
       "thanos_shipper_upload_compacted_done",
       "If 1 it means shipper uploaded all compacted blocks from the filesystem.",

@@ -8,6 +8,7 @@
 import { linkSync } from "node:fs";
 import {
   type Clock,
+  CorruptionError,
   encodeUtf8,
   errorMessage,
   isUlid,
@@ -15,19 +16,25 @@ import {
   throwIfAborted,
 } from "../base/mod.ts";
 import { type HashFunction, uploadBlock } from "../block/mod.ts";
-import { equalLabels, formatLabels, type Labels, mergeLabels } from "../model/mod.ts";
+import { equalLabels, formatLabels, type Labels } from "../model/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
 import {
   type BlockMeta,
+  checkSegmentHeader,
   externalLabelsOf,
   type Files,
+  INDEX_HEADER_SIZE,
   makeThanosMeta,
   META_FILE,
   parseBlockMeta,
+  parseIndexHeader,
+  parseToc,
   printBlockMeta,
   readWholeFile,
   resolutionOf,
+  SEGMENT_HEADER_SIZE,
   segmentNames,
+  TOC_SIZE,
 } from "../tsdb/mod.ts";
 import { readShipperMeta, writeShipperMeta } from "./meta_file.ts";
 
@@ -41,7 +48,7 @@ export interface ShipperSettings {
   readonly uploadCompacted: boolean;
   /** Go on after a failed block, and do not look for overlaps. */
   readonly allowOutOfOrder: boolean;
-  /** A block that cannot be read does not fail the pass. */
+  /** An unreadable block is expected: passing over it is logged as a warning, not as an error. */
   readonly skipCorrupted: boolean;
   readonly hash: HashFunction;
   /** Chunk files at once; 0 = one after the other. */
@@ -58,6 +65,21 @@ export interface ShipperMetrics {
   readonly uploadFailures: { inc(): void };
   readonly corruptedBlocks: { inc(): void };
   readonly uploadedCompacted: { set(x: number): void };
+  /** Bytes that left, of complete and of failed uploads. */
+  readonly uploadedBytes: { inc(by: number): void };
+  /** Blocks of this pass that are still to be looked at. */
+  readonly pendingBlocks: { set(x: number): void };
+}
+
+/** How far a pass is. */
+export interface ShipperProgress {
+  readonly ulid: string;
+  /** Bytes of this block that left, and its size. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+  /** Which block of the pass this is, from 1, and how many there are. */
+  readonly block: number;
+  readonly blocks: number;
 }
 
 /** Parts of a shipper; all injected. */
@@ -72,8 +94,8 @@ export interface ShipperParts {
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ) => void;
-  /** Told of the bytes that leave, for a progress display. */
-  readonly progress?: (ulid: string, bytes: number, total: number) => void;
+  /** Told as bytes leave, for a progress display. */
+  readonly progress?: (progress: ShipperProgress) => void;
 }
 
 /** Outcome of one pass. */
@@ -87,6 +109,8 @@ export interface ShipperResult {
 export class Shipper {
   readonly #settings: ShipperSettings;
   readonly #parts: ShipperParts;
+  /** What an earlier process left in the staging folder is gone. */
+  #cleaned = false;
 
   constructor(settings: ShipperSettings, parts: ShipperParts) {
     this.#settings = settings;
@@ -107,42 +131,54 @@ export class Shipper {
     const errors: Error[] = [];
     let uploaded = 0;
     try {
-      const known = readShipperMeta(files, memory);
+      if (!this.#cleaned) {
+        files.remove(this.#staging);
+        this.#cleaned = true;
+      }
+      let known = readShipperMeta(files, memory);
       if (known === undefined && files.stat(memory) !== undefined) {
         log("warn", "cannot read the shipper's meta file, looking into the bucket instead", {
           file: memory,
         });
       }
+      const blocks = this.#localBlocks(errors);
       const done = new Set(known ?? []);
-      const kept: string[] = [];
+      const due = blocks.filter((meta) => !done.has(meta.ulid) && this.#isDue(meta));
+      // Prometheus may compact what this file names; what it has deleted is not named any more.
+      const remember = () => {
+        const list = blocks.map((meta) => meta.ulid).filter((ulid) => done.has(ulid));
+        if (known !== undefined && list.join() === known.join()) return;
+        writeShipperMeta(files, memory, list);
+        known = list;
+      };
       const overlaps = new OverlapCheck(this.#parts);
-      for (const meta of this.#localBlocks(errors)) {
+      for (const [i, meta] of due.entries()) {
         throwIfAborted(signal);
-        if (done.has(meta.ulid)) {
-          kept.push(meta.ulid);
-          continue;
-        }
+        metrics.pendingBlocks.set(due.length - i);
         try {
-          const outcome = await this.#ship(meta, overlaps, signal);
-          if (outcome === "uploaded") uploaded++;
-          if (outcome !== "skipped") {
-            kept.push(meta.ulid);
-            // At once: a kill after this point must not upload the block again.
-            if (outcome === "uploaded") writeShipperMeta(files, memory, withRest(kept, done));
-          }
+          const outcome = await this.#ship(meta, overlaps, signal, [i + 1, due.length]);
+          done.add(meta.ulid);
+          if (outcome === "present") continue;
+          uploaded++;
+          // At once: after a kill the bucket need not be asked about this block again.
+          remember();
         } catch (error) {
           throwIfAborted(signal);
-          metrics.uploadFailures.inc();
           const failure = asError(error);
-          errors.push(failure);
           log("error", "shipping failed", { block: meta.ulid, err: failure.message });
+          if (failure instanceof CorruptionError) {
+            metrics.corruptedBlocks.inc();
+            errors.push(failure);
+            continue;
+          }
+          metrics.uploadFailures.inc();
+          errors.push(failure);
           if (!this.#settings.allowOutOfOrder) break;
         }
       }
-      if (errors.length === 0) {
-        writeShipperMeta(files, memory, kept);
-        metrics.uploadedCompacted.set(this.#settings.uploadCompacted ? 1 : 0);
-      } else metrics.uploadedCompacted.set(0);
+      remember();
+      metrics.pendingBlocks.set(due.filter((meta) => !done.has(meta.ulid)).length);
+      metrics.uploadedCompacted.set(errors.length === 0 && this.#settings.uploadCompacted ? 1 : 0);
     } catch (error) {
       throwIfAborted(signal);
       errors.push(asError(error));
@@ -172,43 +208,51 @@ export class Shipper {
           block: entry.name,
           err: failure.message,
         });
-        if (!skipCorrupted) errors.push(failure);
+        errors.push(failure);
       }
     }
     return metas.sort((a, b) => a.minTime - b.minTime || (a.ulid < b.ulid ? -1 : 1));
+  }
+
+  get #staging(): string {
+    return `${this.#settings.folder}/thanos/upload`;
+  }
+
+  #isDue(meta: BlockMeta): boolean {
+    if (meta.stats.numSamples === 0) {
+      this.#parts.log("debug", "ignoring empty block", { block: meta.ulid });
+      return false;
+    }
+    return meta.compaction.level <= 1 || this.#settings.uploadCompacted;
   }
 
   async #ship(
     meta: BlockMeta,
     overlaps: OverlapCheck,
     signal: AbortSignal,
-  ): Promise<"uploaded" | "present" | "skipped"> {
+    [block, blocks]: readonly [number, number],
+  ): Promise<"uploaded" | "present"> {
     const { bucket, files, log, clock, metrics } = this.#parts;
-    const { folder, uploadCompacted, allowOutOfOrder, hash, concurrency, source } = this.#settings;
-    if (meta.stats.numSamples === 0) {
-      log("debug", "ignoring empty block", { block: meta.ulid });
-      return "skipped";
-    }
-    if (meta.compaction.level > 1 && !uploadCompacted) return "skipped";
+    const { folder, allowOutOfOrder, hash, concurrency, source } = this.#settings;
     if (await bucket.exists(`${meta.ulid}/${META_FILE}`, { signal })) return "present";
-    const labels = mergeLabels(externalLabelsOf(meta), this.#parts.externalLabels());
+    const labels = this.#parts.externalLabels();
     if (labels.length === 0) {
       throw new MnemeError("bad_data", "empty external labels are not allowed for Thanos block.");
     }
     if (meta.compaction.level > 1 && !allowOutOfOrder) await overlaps.check(meta, labels, signal);
 
-    const staging = `${folder}/thanos/upload/${meta.ulid}`;
+    const staging = `${this.#staging}/${meta.ulid}`;
     files.remove(staging);
     try {
-      const block = `${folder}/${meta.ulid}`;
+      const local = `${folder}/${meta.ulid}`;
       files.mkdir(`${staging}/chunks`);
       const segments = segmentNames(
-        files.list(`${block}/chunks`).filter((e) => !e.isDirectory).map((e) => e.name),
+        files.list(`${local}/chunks`).filter((e) => !e.isDirectory).map((e) => e.name),
       );
       let total = 0;
       for (const name of [...segments.map((s) => `chunks/${s}`), "index"]) {
-        total += files.stat(`${block}/${name}`)?.size ?? 0;
-        link(`${block}/${name}`, `${staging}/${name}`);
+        link(`${local}/${name}`, `${staging}/${name}`);
+        total += checkBlockFile(files, `${staging}/${name}`, `${meta.ulid}/${name}`);
       }
       const staged: BlockMeta = {
         ...meta,
@@ -235,7 +279,14 @@ export class Shipper {
         signal,
         progress: (bytes) => {
           sent += bytes;
-          this.#parts.progress?.(meta.ulid, sent, total);
+          metrics.uploadedBytes.inc(bytes);
+          this.#parts.progress?.({
+            ulid: meta.ulid,
+            bytes: sent,
+            totalBytes: total,
+            block,
+            blocks,
+          });
         },
       });
       metrics.uploads.inc();
@@ -298,9 +349,22 @@ function link(from: string, to: string): void {
   }
 }
 
-/** Blocks kept so far plus those of the last pass that were not looked at yet. */
-function withRest(kept: readonly string[], done: ReadonlySet<string>): string[] {
-  return [...new Set([...kept, ...done])];
+/** Size of a block's index or chunk file; throws when it does not begin (or end) as one. */
+function checkBlockFile(files: Files, path: string, name: string): number {
+  const file = files.open(path);
+  const read = (size: number, at: number) => {
+    const bytes = new Uint8Array(size);
+    return bytes.subarray(0, file.readAt(bytes, at));
+  };
+  try {
+    if (name.endsWith("/index")) {
+      parseIndexHeader(read(INDEX_HEADER_SIZE, 0), name);
+      parseToc(read(TOC_SIZE, Math.max(0, file.size - TOC_SIZE)), file.size, name);
+    } else checkSegmentHeader(read(SEGMENT_HEADER_SIZE, 0), name);
+    return file.size;
+  } finally {
+    file.close();
+  }
 }
 
 function asError(error: unknown): Error {
