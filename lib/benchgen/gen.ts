@@ -9,7 +9,7 @@ import {
   throwIfAborted,
 } from "../base/mod.ts";
 import { type BlockMeta, CREATION_SUFFIX, type Files } from "../tsdb/mod.ts";
-import type { WorkerNews, WorkerOrder } from "./gen_worker.ts";
+import type { WorkerNews, WorkerOrder, WorkerResult } from "./gen_worker.ts";
 import type { BlockSpec } from "./plan.ts";
 
 /** Where and how to make blocks. */
@@ -110,7 +110,11 @@ class Lane {
   unfinished: string | undefined;
   readonly #worker: Worker;
   readonly #stop: AbortSignal;
-  #settle: ((news: WorkerNews | MnemeError) => void) | undefined;
+  #settle: ((news: WorkerResult | MnemeError) => void) | undefined;
+  /** Takes orders: what is posted before its modules are loaded would be lost. */
+  #ready = false;
+  /** The order that waits for the worker to be ready. */
+  #waiting: WorkerOrder | undefined;
   readonly #onStop = () => {
     this.#worker.terminate();
     const reason: unknown = this.#stop.reason;
@@ -125,7 +129,11 @@ class Lane {
       type: "module",
       name: "blockgen",
     });
-    this.#worker.onmessage = (event: MessageEvent<WorkerNews>) => this.#settle?.(event.data);
+    this.#worker.onmessage = ({ data }: MessageEvent<WorkerNews>) => {
+      if (data.kind !== "ready") return this.#settle?.(data);
+      this.#ready = true;
+      if (this.#waiting !== undefined) this.#worker.postMessage(this.#waiting);
+    };
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.#settle?.(new MnemeError("internal", `worker failed: ${event.message}`));
@@ -152,7 +160,8 @@ class Lane {
           reject(new MnemeError(news.error, news.message));
         }
       };
-      this.#worker.postMessage(order);
+      if (this.#ready) this.#worker.postMessage(order);
+      else this.#waiting = order;
     });
   }
 

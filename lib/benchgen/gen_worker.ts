@@ -11,8 +11,11 @@ export interface WorkerOrder {
   readonly ulid: string;
 }
 
-/** What the worker tells: samples made since it last told, then the end. */
-export type WorkerNews =
+/** What the worker tells: that it takes orders, then news of the one it was given. */
+export type WorkerNews = { readonly kind: "ready" } | WorkerResult;
+
+/** Samples made since it last told, then the end. */
+export type WorkerResult =
   | { readonly kind: "samples"; readonly samples: number }
   | { readonly kind: "done"; readonly meta: BlockMeta }
   | { readonly kind: "failed"; readonly error: ErrorKind; readonly message: string };
@@ -52,3 +55,4 @@ scope.onmessage = (event) => {
     scope.postMessage({ kind: "failed", error: errorKind(error), message: errorMessage(error) });
   }
 };
+scope.postMessage({ kind: "ready" });
