@@ -137,18 +137,22 @@ export class QueryGenerator {
       : [...exact, "sum_over_time", "avg_over_time", "stddev_over_time", "stdvar_over_time"]
         .concat("quantile_over_time", "delta", "idelta", "deriv", "predict_linear", "changes")
         .concat(SMOOTHING);
-    const func = this.#pick(all);
+    const subquery = depth > 1 && random.chance(0.3);
+    // Behind a reset, Prometheus 2.42 extrapolates farther towards zero than 3 does (2026-11-24);
+    // that shows when points are far apart.
+    const func = this.#pick(
+      subquery && counter ? all.filter((f) => f !== "rate" && f !== "increase") : all,
+    );
     const parts: Generated[] = [];
     let range: string;
     // Over ranges fixed by `@`, Prometheus 2.42 lets the range of predict_linear slide (2026-11-24).
     const fixed = func !== "predict_linear";
     let exactInput = true;
     let finite = true;
-    if (depth > 1 && random.chance(0.3)) {
+    if (subquery) {
       // Points of a subquery fall on multiples of its step. The edges of its windows must not: they
       // lie 7 s behind such multiples outside of subqueries, and are moved by 7 s inside.
       this.#nested++;
-      // Counters stay far from zero, where Prometheus 2.42 extrapolates differently.
       const inner = counter
         ? this.#leaf(this.#pick(["requests_total", "latency_bucket"]))
         : this.#vector(depth - 2);
@@ -166,8 +170,10 @@ export class QueryGenerator {
       finite = name !== "odd";
       range = `${this.#selector(name)}[${this.#duration(15, 1800)}]${this.#modifiers(fixed)}`;
     }
-    // Prometheus 2.42 turns sums of squares that overflow into NaN, later ones into +Inf.
-    if (!finite && func.startsWith("std")) return this.#call("max_over_time", range, parts, false);
+    // Sums that overflow are NaN in Prometheus 2.42 where later ones say infinite (2026-11-24).
+    if (!finite && /^std|deriv|predict/.test(func)) {
+      return this.#call("max_over_time", range, parts, false);
+    }
     if (!exactInput && (func === "changes" || func === "resets")) {
       return this.#call("last_over_time", range, parts, false);
     }
