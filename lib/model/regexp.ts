@@ -17,14 +17,12 @@ export interface AnchoredPattern {
 }
 
 const META = /[\\.+*?()|[\]{}^$]/;
-const MAX_PATTERN_BYTES = 64 * 1024;
+/** Longest pattern that is compiled, UTF-16 units; plain alternations of literals may be longer. */
+const MAX_PATTERN_LENGTH = 16 * 1024;
 const CACHE_SIZE = 512;
 
 /** Compiles `^(?s:source)$`; throws bad_data with RE2's reason. */
 export function compileAnchored(source: string): AnchoredPattern {
-  if (source.length > MAX_PATTERN_BYTES) {
-    throw new MnemeError("bad_data", `regular expression longer than ${MAX_PATTERN_BYTES} bytes`);
-  }
   const literals = literalAlternatives(source);
   if (literals !== undefined) {
     // A syntax check is not needed: no metacharacter but `|` and one enclosing group is left.
@@ -42,7 +40,7 @@ export function compileAnchored(source: string): AnchoredPattern {
   if (affix !== undefined) {
     return { source, literals: undefined, prefix: affix.prefix, matches: affix.matches };
   }
-  const re = compileRe2(`^(?s:${source})$`, source);
+  const re = compileRe2(source);
   const prefix = leadingLiteral(source);
   const cache = new Map<string, boolean>();
   return {
@@ -53,7 +51,7 @@ export function compileAnchored(source: string): AnchoredPattern {
       if (prefix !== "" && !text.startsWith(prefix)) return false;
       let hit = cache.get(text);
       if (hit === undefined) {
-        hit = re.test(text);
+        hit = re.testExact(text);
         if (cache.size >= CACHE_SIZE) cache.clear();
         cache.set(text, hit);
       }
@@ -72,7 +70,7 @@ export interface ReplacePattern {
 
 /** Compiles `^(?s:source)$` for replacement; throws bad_data with RE2's reason. */
 export function compileReplace(source: string): ReplacePattern {
-  const re = compileRe2(`^(?s:${source})$`, source);
+  const re = compileRe2(source);
   const count = re.groupCount();
   const groupNames = new Array<string>(count + 1).fill("");
   for (const [name, index] of Object.entries(re.namedGroups())) groupNames[index as number] = name;
@@ -80,7 +78,7 @@ export function compileReplace(source: string): ReplacePattern {
     groupNames,
     match(text) {
       const m = re.matcher(text);
-      if (!m.find()) return undefined;
+      if (!m.matches()) return undefined;
       const groups = new Array<string>(count + 1);
       for (let i = 0; i <= count; i++) groups[i] = m.group(i) ?? "";
       return groups;
@@ -88,11 +86,15 @@ export function compileReplace(source: string): ReplacePattern {
   };
 }
 
-function compileRe2(pattern: string, source: string): RE2JS {
+function compileRe2(source: string): RE2JS {
+  if (source.length > MAX_PATTERN_LENGTH) {
+    throw new MnemeError(
+      "bad_data",
+      `regular expression of ${source.length} characters, at most ${MAX_PATTERN_LENGTH} are allowed`,
+    );
+  }
   try {
-    // The user's part must be balanced by itself: `a)(b` inside our group would compile.
-    RE2JS.compile(source);
-    return RE2JS.compile(pattern);
+    return RE2JS.compile(source, RE2JS.DOTALL);
   } catch (error) {
     const reason = errorMessage(error).replace(/^error parsing regexp: /, "");
     throw new MnemeError("bad_data", `error parsing regexp: ${reason}`);
