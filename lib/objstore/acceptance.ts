@@ -153,6 +153,17 @@ export function bucketAcceptance(
     }
   });
 
+  check("getRange into given memory gives the same bytes", async (bucket) => {
+    await bucket.upload("o", text("0123456789"));
+    for (const room of [0, 3, 4, 100]) {
+      const into = new Uint8Array(room).fill(0x78);
+      const bytes = await bucket.getRange("o", 3, 4, { into });
+      assert.equal(decode(bytes), "3456", `room for ${room}`);
+      assert.equal(decode(await bucket.getRange("o", 8, 100, { into })), "89");
+      assert.equal(decode(await bucket.getRange("o", 20, 5, { into })), "");
+    }
+  });
+
   check("upload overwrites, from bytes and from a stream", async (bucket) => {
     await bucket.upload("dir/o", text("first, which is longer"));
     await bucket.upload("dir/o", text("second"));

@@ -39,6 +39,15 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of getRange(). */
+export interface RangeCallOptions extends CallOptions {
+  /**
+   * Memory to read into. A bucket may use it, when it is large enough: the result is then a view of
+   * it. One that cannot ignores it.
+   */
+  readonly into?: Uint8Array;
+}
+
 /**
  * Object storage.
  *
@@ -64,7 +73,7 @@ export interface Bucket {
     name: string,
     offset: number,
     length: number,
-    options?: CallOptions,
+    options?: RangeCallOptions,
   ): Promise<Uint8Array>;
   exists(name: string, options?: CallOptions): Promise<boolean>;
   attributes(name: string, options?: CallOptions): Promise<ObjectAttributes>;

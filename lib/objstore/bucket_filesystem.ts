@@ -19,6 +19,7 @@ import type {
   CallOptions,
   IterOptions,
   ObjectAttributes,
+  RangeCallOptions,
   UploadBody,
 } from "./bucket.ts";
 import { checkObjectName, checkRange, dirPrefix, objectNotFound } from "./object_name.ts";
@@ -138,7 +139,7 @@ export class FilesystemBucket implements Bucket {
     name: string,
     offset: number,
     length: number,
-    options: CallOptions = {},
+    options: RangeCallOptions = {},
   ): Promise<Uint8Array> {
     checkRange(name, offset, length);
     throwIfAborted(options.signal);
@@ -156,7 +157,7 @@ export class FilesystemBucket implements Bucket {
     // The file's size bounds the allocation: a wrong length from a damaged index costs nothing.
     const rest = Math.max(0, file.size - offset);
     try {
-      return readAt(file.fd, offset, length < 0 ? rest : Math.min(length, rest));
+      return readAt(file.fd, offset, length < 0 ? rest : Math.min(length, rest), options.into);
     } catch (error) {
       throw failure("read", name, error);
     }
@@ -439,15 +440,17 @@ class OpenFiles {
 }
 
 /** Reads up to `length` bytes at `offset`; fewer when the file ends there. */
-function readAt(fd: number, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+function readAt(fd: number, offset: number, length: number, into?: Uint8Array): Uint8Array {
+  const bytes = into !== undefined && into.length >= length
+    ? into.subarray(0, length)
+    : new Uint8Array(length);
   let done = 0;
   while (done < length) {
     const n = fs.readSync(fd, bytes, done, length - done, offset + done);
     if (n === 0) break;
     done += n;
   }
-  return done === length ? bytes : bytes.slice(0, done);
+  return done === length ? bytes : bytes.subarray(0, done);
 }
 
 async function writeFully(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {

@@ -8,6 +8,7 @@ import type {
   CallOptions,
   IterOptions,
   ObjectAttributes,
+  RangeCallOptions,
   UploadBody,
 } from "./bucket.ts";
 
@@ -127,7 +128,7 @@ class MeteredBucket implements Bucket {
     name: string,
     offset: number,
     length: number,
-    options?: CallOptions,
+    options?: RangeCallOptions,
   ): Promise<Uint8Array> {
     return await this.#read(
       "get_range",

@@ -5,6 +5,7 @@ import type {
   CallOptions,
   IterOptions,
   ObjectAttributes,
+  RangeCallOptions,
   UploadBody,
 } from "./bucket.ts";
 import { checkObjectName, dirPrefix } from "./object_name.ts";
@@ -51,7 +52,7 @@ class PrefixedBucket implements Bucket {
     name: string,
     offset: number,
     length: number,
-    options?: CallOptions,
+    options?: RangeCallOptions,
   ): Promise<Uint8Array> {
     return await this.#inner.getRange(this.#full(name), offset, length, options);
   }

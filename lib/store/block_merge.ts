@@ -9,7 +9,7 @@ import { Breather, throwIfAborted } from "../base/mod.ts";
 import { compareLabels, equalLabels, type Labels } from "../model/mod.ts";
 import type { SeriesBatch } from "./series_batch.ts";
 
-/** The series of one block, batch by batch. */
+/** The series of one block, batch by batch; series with equal labels are in one batch. */
 export type BatchSource = AsyncIterable<SeriesBatch>;
 
 /** Takes merged series one after the other and makes something to send of them. */
@@ -17,13 +17,16 @@ export interface SeriesSink<T> {
   /**
    * Adds one series: the series `indexes[p]` of `batches[p]` together, in the order of blocks.
    *
-   * Owner: the arrays are borrowed until the call returns.
+   * Owner: the arrays are borrowed until the call returns; so is the memory of the chunks, where
+   *   batches came with a pool.
    */
   add(labels: Labels, batches: readonly SeriesBatch[], indexes: readonly number[]): void;
   /** What is ready to be sent, if anything. */
   next(): T | undefined;
   /** Call at the end: everything left becomes ready. */
   flush(): void;
+  /** Call when done with it, also after a failure. */
+  close(): void;
 }
 
 /** One block: its current batch and the series it stands at. */
@@ -43,19 +46,22 @@ class Cursor {
   step(): boolean {
     return ++this.at < this.batch!.count;
   }
-  /** Gets the next batch with series; false at the end. */
+  /** Gives the batch back and gets the next one with series; false at the end. */
   async refill(): Promise<boolean> {
+    this.batch?.release();
+    this.batch = undefined;
     for (;;) {
       const { done, value } = await this.#iterator.next();
       if (done === true) {
         this.#open = false;
-        this.batch = undefined;
         return false;
       }
-      if (value.count === 0) continue;
-      this.batch = value;
-      this.at = 0;
-      return true;
+      if (value.count > 0) {
+        this.batch = value;
+        this.at = 0;
+        return true;
+      }
+      value.release();
     }
   }
   close(): void {
@@ -113,11 +119,17 @@ export async function* mergeBlocks<T>(
         if (more) heads.add(cursor.labels, c);
         else empty.push(c);
       }
+      sink.add(labels, batches, indexes);
       if (empty.length > 0) {
-        await refill(cursors, empty, labels, batches, indexes, heads);
+        // A series never goes on in the next batch of its block, so this one is complete.
+        const more = empty.length === 1
+          ? [await cursors[empty[0]!]!.refill()]
+          : await Promise.all(empty.map((c) => cursors[c]!.refill()));
+        for (let i = 0; i < empty.length; i++) {
+          if (more[i]) heads.add(cursors[empty[i]!]!.labels, empty[i]!);
+        }
         empty.length = 0;
       }
-      sink.add(labels, batches, indexes);
       figures.mergedSeries++;
       for (let item = sink.next(); item !== undefined; item = sink.next()) {
         throwIfAborted(signal);
@@ -133,38 +145,7 @@ export async function* mergeBlocks<T>(
     for (let item = sink.next(); item !== undefined; item = sink.next()) yield item;
   } finally {
     for (const cursor of cursors) cursor.close();
-  }
-}
-
-/** Gets the next batches of blocks at the end of theirs; the series may go on in them. */
-async function refill(
-  cursors: readonly Cursor[],
-  empty: readonly number[],
-  labels: Labels,
-  batches: SeriesBatch[],
-  indexes: number[],
-  heads: Heads,
-): Promise<void> {
-  let waiting = empty;
-  while (waiting.length > 0) {
-    const open = waiting.length === 1
-      ? [await cursors[waiting[0]!]!.refill()]
-      : await Promise.all(waiting.map((c) => cursors[c]!.refill()));
-    const again: number[] = [];
-    for (let i = 0; i < waiting.length; i++) {
-      if (!open[i]) continue;
-      const c = waiting[i]!;
-      const cursor = cursors[c]!;
-      let more = true;
-      while (more && sameLabels(cursor.labels, labels)) {
-        batches.push(cursor.batch!);
-        indexes.push(cursor.at);
-        more = cursor.step();
-      }
-      if (more) heads.add(cursor.labels, c);
-      else again.push(c);
-    }
-    waiting = again;
+    sink.close();
   }
 }
 

@@ -58,6 +58,7 @@ import {
   seriesOffset,
 } from "../tsdb/mod.ts";
 import type { BucketBlock } from "./bucket_block.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 import type { OpenHeader } from "./header_pool.ts";
 import type { PostingsCache } from "./index_cache.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";
@@ -122,6 +123,10 @@ export interface BlockRequest {
   readonly figures: RequestFigures;
   readonly cache: PostingsCache | undefined;
   readonly signal: AbortSignal;
+  /** Memory for reads of the index; whatever was read is done with when it was decoded. */
+  readonly pool: BufferPool | undefined;
+  /** Memory for chunks; only where batches are given back with release(). */
+  readonly chunkPool: BufferPool | undefined;
   /** Called for chunks that are left out because they are damaged; throws when that is no option. */
   readonly damaged: (error: MnemeError) => void;
 }
@@ -143,7 +148,7 @@ export function blockError(step: string, ulid: string, error: unknown): MnemeErr
 }
 
 /**
- * The series of one block, sorted by their final labels.
+ * The series of one block, sorted by their final labels; equal labels are in one batch.
  *
  * Throws: what reading throws, with the step and the block's id; LimitError's kind is kept.
  */
@@ -268,7 +273,7 @@ class BlockReader {
 
   /** The lists by their offset. */
   async #fetchPostings(lists: readonly PostingsList[]): Promise<Map<number, Uint32Array>> {
-    const { cache, figures, limits, signal, settings } = this.#request;
+    const { cache, figures, limits, signal, settings, pool } = this.#request;
     const { ulid, indexObject } = this.#block;
     const found = new Map<number, Uint32Array>();
     const missing: PostingsList[] = [];
@@ -286,7 +291,7 @@ class BlockReader {
     missing.sort((a, b) => a.offset - b.offset);
     const before = figures.postings.fetchedBytes;
     const fetched = await fetchItems(
-      this.#block.reader(indexObject, signal),
+      this.#block.reader(indexObject, signal, pool),
       missing.map((list) => list.offset),
       {
         file: indexObject,
@@ -309,6 +314,7 @@ class BlockReader {
       cache?.put(ulid, offset, refs);
       found.set(offset, refs);
     }
+    for (const region of fetched.regions) pool?.give(region);
     return found;
   }
 
@@ -367,12 +373,12 @@ class BlockReader {
     deferred: readonly Matcher[],
     reader: LabelReader,
   ): Promise<SeriesItems> {
-    const { minTime, maxTime, figures, limits, settings, signal, skipChunks } = this.#request;
+    const { minTime, maxTime, figures, limits, settings, signal, skipChunks, pool } = this.#request;
     const { indexObject } = this.#block;
     const { toc, space } = this.#header;
     const before = figures.series.fetchedBytes;
     const fetched = await fetchItems(
-      this.#block.reader(indexObject, signal),
+      this.#block.reader(indexObject, signal, pool),
       starts,
       {
         file: indexObject,
@@ -400,6 +406,7 @@ class BlockReader {
       const labels = this.#labels.of(raw);
       if (labels !== undefined) items.add(labels, raw, entry, minTime, maxTime);
     }
+    for (const region of fetched.regions) pool?.give(region);
     figures.series.touched += starts.length;
     figures.series.fetched += starts.length;
     if (deferred.length > 0) limits.series(matched);
@@ -419,7 +426,7 @@ class BlockReader {
   #batchEnd(items: SeriesItems, order: readonly number[], from: number): number {
     const { batchBytes, settings } = this.#request;
     const estimate = this.#chunkEstimate();
-    const { refs, starts } = items;
+    const { refs, starts, labels } = items;
     let bytes = 0;
     let last = -1;
     let to = from;
@@ -433,7 +440,9 @@ class BlockReader {
         ? span
         : (end - start) * estimate;
       last = refs[end - 1]!;
-      if (bytes > batchBytes && to > from) break;
+      if (bytes <= batchBytes || to === from) continue;
+      // Equal labels stay together: a series never goes on in the next batch.
+      if (!equalLabels(labels[order[to]!]!, labels[order[to - 1]!]!)) break;
     }
     return to;
   }
@@ -448,7 +457,7 @@ class BlockReader {
     const { starts } = items;
     let count = 0;
     for (let k = from; k < to; k++) count += starts[order[k]! + 1]! - starts[order[k]!]!;
-    const batch = new SeriesBatch(count);
+    const batch = new SeriesBatch(count, this.#request.chunkPool);
     const refs = new Float64Array(count);
     let n = 0;
     let ascending = true;
@@ -519,7 +528,7 @@ class BlockReader {
     from: number,
     to: number,
   ): Promise<boolean> {
-    const { figures, limits, settings, signal } = this.#request;
+    const { figures, limits, settings, signal, chunkPool } = this.#request;
     const object = this.#block.segmentObject(segment);
     const starts = new Float64Array(to - from);
     for (let j = from; j < to; j++) {
@@ -527,7 +536,7 @@ class BlockReader {
     }
     const before = figures.chunks.fetchedBytes;
     const fetched = await fetchItems(
-      this.#block.reader(object, signal),
+      this.#block.reader(object, signal, chunkPool),
       starts,
       {
         file: object,

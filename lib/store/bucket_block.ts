@@ -9,6 +9,7 @@ import {
   resolutionOf,
   segmentName,
 } from "../tsdb/mod.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 import type { HeaderPool, IndexObject, OpenHeader } from "./header_pool.ts";
 import type { ReadBytes } from "./range_reader.ts";
 
@@ -75,9 +76,17 @@ export class BucketBlock implements IndexObject {
     const name = this.#segments[index] ?? segmentName(index);
     return this.#segmentSizes.get(`${CHUNKS_DIRECTORY}/${name}`) || MAX_SEGMENT;
   }
-  /** Range reads of one of the block's objects. */
-  reader(object: string, signal: AbortSignal): ReadBytes {
-    return (offset, length) => this.#bucket.getRange(object, offset, length, { signal });
+  /** Range reads of one of the block's objects, into memory of `pool` where the bucket can. */
+  reader(object: string, signal: AbortSignal, pool: BufferPool | undefined): ReadBytes {
+    if (pool === undefined) {
+      return (offset, length) => this.#bucket.getRange(object, offset, length, { signal });
+    }
+    return async (offset, length) => {
+      const into = pool.take(length);
+      const bytes = await this.#bucket.getRange(object, offset, length, { signal, into });
+      if (bytes.buffer !== into.buffer) pool.give(into);
+      return bytes;
+    };
   }
 
   /** Counts a user; call the result once when done. */

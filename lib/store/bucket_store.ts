@@ -53,6 +53,7 @@ import {
 } from "./block_series.ts";
 import { type BatchSource, mergeBlocks, type SeriesSink } from "./block_merge.ts";
 import { BlockSet, RESOLUTIONS } from "./block_set.ts";
+import { BufferPool } from "./buffer_pool.ts";
 import { BucketBlock } from "./bucket_block.ts";
 import type { HeaderPool } from "./header_pool.ts";
 import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";
@@ -92,7 +93,9 @@ export interface BucketStoreOptions {
 }
 
 /** Chunks that the blocks of one request hold at once, bytes in all. */
-const REQUEST_BUFFER = 16 * 1024 * 1024;
+const REQUEST_BUFFER = 8 * 1024 * 1024;
+/** Memory that waits for the next reads, bytes. */
+const POOL_BYTES = 12 * 1024 * 1024;
 /** A block that was uploaded at some time holds data of about these hours before it. */
 const UNREADABLE_SPAN = 2 * 3_600_000;
 const NO_TIME = Number.MAX_SAFE_INTEGER;
@@ -107,6 +110,7 @@ export class BucketStore implements Store {
   readonly #blocks = new Map<string, BucketBlock>();
   readonly #sets = new Map<string, BlockSet<BucketBlock>>();
   readonly #tenants = new TenantNames();
+  readonly #pool = new BufferPool(POOL_BYTES);
   #unreadable: ReadonlyMap<string, Error> = new Map();
   #synced: { readonly time: number; readonly error: Error | undefined } | undefined;
 
@@ -304,13 +308,18 @@ export class BucketStore implements Store {
 
   series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame> {
     const sink = new FrameSink(Math.max(64, Math.min(request.responseBatchSize, 1024)));
-    return this.#answer(request, context, sink, (warning) => ({ series: [], warnings: [warning] }));
+    const tell = (warning: string) => ({ series: [], warnings: [warning] });
+    return this.#answer(request, context, sink, tell, undefined);
   }
 
   /** The answer as messages of the wire, without objects in between. */
   seriesMessages(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array> {
-    const sink = new MessageSink(request.responseBatchSize);
-    return this.#answer(request, context, sink, encodeWarning);
+    const sink = new MessageSink(request.responseBatchSize, this.#pool);
+    return this.#answer(request, context, sink, encodeWarning, this.#pool);
+  }
+
+  recycleMessage(message: Uint8Array): void {
+    this.#pool.give(message);
   }
 
   async *#answer<T>(
@@ -318,6 +327,7 @@ export class BucketStore implements Store {
     context: CallContext,
     sink: SeriesSink<T>,
     tell: (warning: string) => T,
+    chunkPool: BufferPool | undefined,
   ): AsyncIterable<T> {
     const { metrics } = this.#options;
     const waited = performance.now();
@@ -326,7 +336,7 @@ export class BucketStore implements Store {
     metrics.gateInFlight.set(this.#gate.inFlight);
     const query = this.#query(request, context);
     try {
-      yield* this.#run(request, query, sink, tell);
+      yield* this.#run(request, query, sink, tell, chunkPool);
     } finally {
       release();
       metrics.gateInFlight.set(this.#gate.inFlight);
@@ -344,6 +354,7 @@ export class BucketStore implements Store {
     query: Query,
     sink: SeriesSink<T>,
     tell: (warning: string) => T,
+    chunkPool: BufferPool | undefined,
   ): AsyncIterable<T> {
     const limits = this.#timeLimits();
     const minTime = Math.max(request.minTime, limits.minTime);
@@ -363,7 +374,10 @@ export class BucketStore implements Store {
     if (this.#options.warnUnreadable !== false) {
       for (const warning of this.#unreadableIn(minTime, maxTime)) yield tell(warning);
     }
-    const shared = this.#blockRequest(request, query, minTime, maxTime, chosen.length);
+    const shared = {
+      ...this.#blockRequest(request, query, minTime, maxTime, chosen.length),
+      chunkPool,
+    };
     const sources = chosen.map(({ block, labels, matchers }) =>
       query.guard(block, blockSeries(block, labels, { ...shared, matchers }))
     );
@@ -401,6 +415,8 @@ export class BucketStore implements Store {
       figures: query.figures,
       cache: this.#options.cache,
       signal: query.context.signal,
+      pool: this.#pool,
+      chunkPool: undefined,
       damaged: (error) => query.damaged(error),
     };
   }

@@ -6,6 +6,7 @@ import { xxhash64Into } from "../base/mod.ts";
 import type { Chunk } from "../chunks/mod.ts";
 import type { Labels } from "../model/mod.ts";
 import type { AggrChunk } from "../storeapi/mod.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 
 /** Loaded series in their final order; series i has chunks [starts[i], starts[i + 1]). */
 export class SeriesBatch {
@@ -24,7 +25,11 @@ export class SeriesBatch {
   /** Chunks that do not fit the columns: parts of aggregate chunks, re-encoded ones. */
   readonly objects = new Map<number, readonly AggrChunk[]>();
 
-  constructor(chunkCount: number) {
+  readonly #pool: BufferPool | undefined;
+
+  /** `pool` gets the regions back on release(). */
+  constructor(chunkCount: number, pool?: BufferPool) {
+    this.#pool = pool;
     this.minTimes = new Float64Array(chunkCount);
     this.maxTimes = new Float64Array(chunkCount);
     this.encodings = new Uint8Array(chunkCount);
@@ -43,7 +48,7 @@ export class SeriesBatch {
       const from = this.starts[i]!;
       return Array.from({ length: this.starts[i + 1]! - from }, (_, k) => from + k);
     });
-    const batch = new SeriesBatch(chunks.length);
+    const batch = new SeriesBatch(chunks.length, this.#pool);
     chunks.forEach((k, n) => {
       batch.minTimes[n] = this.minTimes[k]!;
       batch.maxTimes[n] = this.maxTimes[k]!;
@@ -61,6 +66,13 @@ export class SeriesBatch {
       batch.starts.push(batch.starts.at(-1)! + length);
     }
     return batch;
+  }
+
+  /** Gives the memory of the chunks back; nothing of them may be used afterwards. */
+  release(): void {
+    if (this.#pool === undefined) return;
+    for (const region of this.regions) this.#pool.give(region);
+    this.regions.length = 0;
   }
 
   /** Data of chunk `k`, a view of its region. */

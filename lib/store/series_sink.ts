@@ -12,6 +12,7 @@ import {
   writeSeries,
 } from "../storeapi/mod.ts";
 import type { SeriesSink } from "./block_merge.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 import { DAMAGED, type SeriesBatch, SPECIAL } from "./series_batch.ts";
 
 /** The chunks of a merged series as objects: sorted, exact duplicates dropped. */
@@ -42,6 +43,7 @@ export class FrameSink implements SeriesSink<SeriesFrame> {
     this.#chunks += chunks.length;
     if (this.#series.length >= this.#batchSize || this.#chunks >= FRAME_CHUNKS) this.flush();
   }
+  close(): void {}
   next(): SeriesFrame | undefined {
     const frame = this.#ready;
     this.#ready = undefined;
@@ -57,8 +59,8 @@ export class FrameSink implements SeriesSink<SeriesFrame> {
 
 /** A frame is full at this many chunks. */
 const FRAME_CHUNKS = 4096;
-/** A message is sent at this size, even with fewer series than asked for. */
-const MESSAGE_BYTES = 1024 * 1024;
+/** A message is sent at this size, even with fewer series than asked for; fits 1 MiB nearly always. */
+const MESSAGE_BYTES = 896 * 1024;
 /** Room in front of a message for the tag and length of a batch. */
 const HEAD = 6;
 const TAG_BATCH = 0x22;
@@ -71,15 +73,18 @@ const TAG_CHUNK = 0x12;
  */
 export class MessageSink implements SeriesSink<Uint8Array> {
   readonly #most: number;
+  readonly #pool: BufferPool;
   readonly #ready: Uint8Array[] = [];
   readonly #hash = new Uint32Array(2);
-  #bytes = new Uint8Array(INITIAL_SIZE);
+  #bytes: Uint8Array;
   #length = HEAD;
   #series = 0;
 
-  /** Up to `batchSize` series a message; 0 and 1: one. */
-  constructor(batchSize: number) {
+  /** Up to `batchSize` series a message (0 and 1: one), in memory of `pool`. */
+  constructor(batchSize: number, pool: BufferPool) {
     this.#most = Math.max(1, batchSize);
+    this.#pool = pool;
+    this.#bytes = pool.take(INITIAL_SIZE);
   }
 
   next(): Uint8Array | undefined {
@@ -90,6 +95,11 @@ export class MessageSink implements SeriesSink<Uint8Array> {
     if (isSimple(batches, indexes)) this.#writeSimple(labels, batches, indexes);
     else this.#writeObjects(labels, mergedChunks(batches, indexes));
     if (this.#series >= this.#most || this.#length >= MESSAGE_BYTES) this.flush();
+  }
+
+  /** Gives back the memory that no message needs; call when nothing more is added. */
+  close(): void {
+    this.#pool.give(this.#bytes);
   }
 
   flush(): void {
@@ -104,15 +114,16 @@ export class MessageSink implements SeriesSink<Uint8Array> {
     }
     // The message keeps its buffer; the next one is likely to be about as long.
     this.#ready.push(this.#bytes.subarray(start, this.#length));
-    this.#bytes = new Uint8Array(Math.max(1024, this.#length + (this.#length >> 2)));
+    this.#bytes = this.#pool.take(this.#length);
     this.#length = HEAD;
     this.#series = 0;
   }
 
   #reserve(n: number): void {
     if (this.#length + n <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + n));
+    const larger = this.#pool.take(Math.max(this.#bytes.length * 2, this.#length + n));
     larger.set(this.#bytes.subarray(0, this.#length));
+    this.#pool.give(this.#bytes);
     this.#bytes = larger;
   }
 
@@ -219,7 +230,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
   }
 }
 
-const INITIAL_SIZE = 64 * 1024;
+const INITIAL_SIZE = 16 * 1024;
 /** Bytes that the length of a series is expected to take: series of 128 bytes to 16 KiB. */
 const LENGTH_ROOM = 2;
 

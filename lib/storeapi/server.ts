@@ -48,6 +48,7 @@ export function storeService(store: Store, options: StoreServiceOptions = {}): S
           return store.seriesMessages?.(request, context(call)) ??
             encodeFrames(store.series(request, context(call)), request.responseBatchSize);
         },
+        recycle: (message) => store.recycleMessage?.(message),
       },
       LabelNames: {
         kind: "unary",

@@ -28,6 +28,8 @@ export interface Store {
    * have chunks in a form from which messages are made without objects in between.
    */
   seriesMessages?(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array>;
+  /** Takes the memory of a message of seriesMessages() back; calling it is no duty. */
+  recycleMessage?(message: Uint8Array): void;
   labelNames(request: LabelNamesRequest, context: CallContext): Promise<StringsResponse>;
   labelValues(request: LabelValuesRequest, context: CallContext): Promise<StringsResponse>;
 }

@@ -11,6 +11,7 @@ import type {
   CallOptions,
   IterOptions,
   ObjectAttributes,
+  RangeCallOptions,
   UploadBody,
 } from "../bucket.ts";
 
@@ -131,7 +132,7 @@ export class FaultyBucket implements Bucket {
     name: string,
     offset: number,
     length: number,
-    options: CallOptions = {},
+    options: RangeCallOptions = {},
   ): Promise<Uint8Array> {
     return await this.#read(
       "get_range",

@@ -1,0 +1,56 @@
+/**
+ * Memory for range reads, used again and again: fresh memory must be cleared by the system and
+ * collected later, which costs more than reading into it.
+ */
+
+/** Smallest buffer; sizes go up in quarters of powers of two: 4, 5, 6, 7, 8, 10, 12, 14, 16 KiB … */
+const SMALLEST = 4096;
+
+/** Buffers that wait for their next use. */
+export class BufferPool {
+  readonly #maxBytes: number;
+  /** By class of size. */
+  readonly #free: Uint8Array[][] = [];
+  #bytes = 0;
+
+  /** Keeps up to `maxBytes` of unused memory. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A buffer of at least `size` bytes with anything in it. */
+  take(size: number): Uint8Array {
+    const index = classOf(size);
+    const buffer = this.#free[index]?.pop();
+    if (buffer === undefined) return new Uint8Array(sizeOf(index));
+    this.#bytes -= buffer.length;
+    return buffer;
+  }
+
+  /** Gives a buffer back; neither it nor views of it may be used any more. */
+  give(buffer: Uint8Array): void {
+    const whole = new Uint8Array(buffer.buffer);
+    const index = classOf(whole.length);
+    if (sizeOf(index) !== whole.length) return; // Not one of ours.
+    if (this.#bytes + whole.length > this.#maxBytes) return;
+    (this.#free[index] ??= []).push(whole);
+    this.#bytes += whole.length;
+  }
+}
+
+/** The smallest class whose buffers hold `size` bytes. */
+function classOf(size: number): number {
+  if (size <= SMALLEST) return 0;
+  const quarters = Math.ceil(size / (SMALLEST / 4)); // More than 4.
+  const power = 31 - Math.clz32(quarters - 1) - 2;
+  return power * 4 + (Math.ceil(quarters / 2 ** power) - 4);
+}
+/** Bytes of the buffers of a class. */
+function sizeOf(index: number): number {
+  return (SMALLEST / 4) * (4 + (index & 3)) * 2 ** (index >> 2);
+}
