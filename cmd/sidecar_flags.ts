@@ -2,8 +2,6 @@
 import { flag } from "../lib/config/mod.ts";
 import { optionalObjstoreFlags, serverFlags } from "./flags_common.ts";
 
-const INFO_ONLY = "it is not supported yet";
-
 export const sidecarFlags = {
   ...serverFlags,
   ...optionalObjstoreFlags,
@@ -29,12 +27,8 @@ export const sidecarFlags = {
   ),
   httpClient: flag.pathOrContent(
     "prometheus.http-client",
-    "YAML file with HTTP client configuration.",
-    {
-      expand: false,
-      secret: true,
-      noEffect: INFO_ONLY,
-    },
+    "YAML file with HTTP client configuration: basic_auth, bearer_token, proxy_url, tls_config.",
+    { expand: false, secret: true },
   ),
   tsdbPath: flag.path("tsdb.path", "./data", "Data directory of TSDB."),
   reloadConfig: flag.string("reloader.config-file", "", "Config file watched by the reloader."),

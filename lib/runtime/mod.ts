@@ -9,6 +9,7 @@ export * from "./child_process.ts";
 export * from "./data_directory.ts";
 export * from "./grpc_metrics.ts";
 export * from "./grpc_server.ts";
+export * from "./http_client.ts";
 export * from "./http_server.ts";
 export * from "./process_metrics.ts";
 export * from "./program.ts";

@@ -3,4 +3,5 @@
  */
 export * from "./meta_file.ts";
 export * from "./metrics.ts";
+export * from "./progress.ts";
 export * from "./shipper.ts";
