@@ -9,6 +9,7 @@ import { labelsFromPairs } from "../lib/model/mod.ts";
 import { Engine } from "../lib/promql/mod.ts";
 import {
   componentInfo,
+  endpointMetrics,
   EndpointResolver,
   EndpointSet,
   type EndpointSpec,
@@ -48,7 +49,7 @@ export const query = defineCommand({
       connect: ({ address }) => {
         const client = connectRpc(address);
         return {
-          info: (signal) => fetchInfo(client, { signal, waitForReady: true }),
+          info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
           store: new RemoteStore(client),
           close: () => client.close(),
         };
@@ -58,6 +59,7 @@ export const query = defineCommand({
       clock,
       log: (level, message, fields) =>
         logger.with({ component: "endpointset" })[level](message, fields),
+      metrics: endpointMetrics(metrics, config.connectionLabels),
     });
     const selectorLabels = labelsFromPairs(
       config.selectorLabels.map((l) => [l.name, l.value] as const),

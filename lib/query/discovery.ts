@@ -2,7 +2,7 @@
  * Addresses behind names: `dns+host:port` (A and AAAA), `dnssrv+name` (SRV, then A and AAAA of its
  * targets), `dnssrvnoa+name` (SRV targets as they are), `dnsdualstack+host:port` (all of both kinds).
  */
-import { resolve4, resolve6, resolveSrv } from "node:dns/promises";
+import { lookup as lookupHost, resolveSrv } from "node:dns/promises";
 import { errorMessage, MnemeError } from "../base/mod.ts";
 import type { EndpointSpec } from "./endpoint_set.ts";
 
@@ -13,10 +13,16 @@ export interface Lookup {
   srv(name: string): Promise<{ readonly name: string; readonly port: number }[]>;
 }
 
+/** Addresses as programs on this machine see them: hosts file and search domains included. */
+async function lookupFamily(name: string, family: 4 | 6): Promise<string[]> {
+  const found = await lookupHost(name, { all: true, family });
+  return found.filter((f) => f.family === family).map((f) => f.address);
+}
+
 /** The machine's resolver. */
 export const systemLookup: Lookup = {
-  a: (name) => resolve4(name),
-  aaaa: (name) => resolve6(name),
+  a: (name) => lookupFamily(name, 4),
+  aaaa: (name) => lookupFamily(name, 6),
   srv: (name) => resolveSrv(name),
 };
 
@@ -110,7 +116,6 @@ export async function resolveAddress(address: string, lookup: Lookup): Promise<s
 
 /** A records, or AAAA where there are none. */
 async function firstOf(host: string, lookup: Lookup): Promise<string[]> {
-  if (host === "localhost") return ["127.0.0.1"];
   try {
     const ips = await lookup.a(host);
     if (ips.length > 0) return ips;

@@ -21,7 +21,8 @@ export interface EndpointSpec {
 
 /** A connection to one endpoint. */
 export interface EndpointClient {
-  info(signal: AbortSignal): Promise<ComponentInfo>;
+  /** Asks for Info; an answer that takes longer than `timeoutMs` is a failure. */
+  info(signal: AbortSignal, timeoutMs: number): Promise<ComponentInfo>;
   readonly store: Store;
   close(): void;
 }
@@ -59,6 +60,15 @@ export interface EndpointSetOptions {
   readonly clock: Clock;
   /** Told of changes: message and fields. */
   readonly log: (level: "info" | "warn", message: string, fields: Record<string, unknown>) => void;
+  readonly metrics?: EndpointMetrics;
+}
+
+/** What is counted about endpoints. */
+export interface EndpointMetrics {
+  /** An address was configured more than once. */
+  duplicate(): void;
+  /** After each poll: the endpoints that queries can use. */
+  queryable(endpoints: readonly EndpointStatus[]): void;
 }
 
 /** What a strict endpoint counts as before its first answer: a store of all times. */
@@ -103,6 +113,8 @@ class Endpoint implements KnownEndpoint {
 export class EndpointSet {
   readonly #options: EndpointSetOptions;
   readonly #endpoints = new Map<string, Endpoint>();
+  /** Addresses given more than once, told once. */
+  #duplicates = new Set<string>();
 
   constructor(options: EndpointSetOptions) {
     this.#options = options;
@@ -112,13 +124,18 @@ export class EndpointSet {
   async update(specs: readonly EndpointSpec[], signal: AbortSignal): Promise<void> {
     const { clock, connect, log } = this.#options;
     const wanted = new Map<string, EndpointSpec>();
+    const duplicates = new Set<string>();
     for (const spec of specs) {
       const known = wanted.get(spec.address);
-      if (known !== undefined) {
-        log("warn", "duplicate endpoint address", { address: spec.address });
-      }
+      if (known !== undefined) duplicates.add(spec.address);
       if (known === undefined || spec.strict) wanted.set(spec.address, spec);
     }
+    for (const address of duplicates) {
+      if (this.#duplicates.has(address)) continue;
+      this.#options.metrics?.duplicate();
+      log("warn", "duplicate endpoint address", { address });
+    }
+    this.#duplicates = duplicates;
     for (const [address, endpoint] of this.#endpoints) {
       const spec = wanted.get(address);
       if (spec !== undefined && spec.strict === endpoint.spec.strict) continue;
@@ -132,14 +149,14 @@ export class EndpointSet {
       }
     }
     await Promise.all([...this.#endpoints.values()].map((e) => this.#poll(e, signal)));
+    this.#options.metrics?.queryable(this.statuses().filter((s) => s.lastError === undefined));
   }
 
   async #poll(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
     const { clock, infoTimeout, unhealthyTimeout, log } = this.#options;
     const began = clock.now();
-    const timeout = AbortSignal.any([signal, AbortSignal.timeout(infoTimeout)]);
     try {
-      const info = await endpoint.client.info(timeout);
+      const info = await endpoint.client.info(signal, infoTimeout);
       if (endpoint.described === undefined || endpoint.lastError !== undefined) {
         log("info", endpoint.described === undefined ? "adding new endpoint" : "endpoint is back", {
           address: endpoint.address,
@@ -153,9 +170,7 @@ export class EndpointSet {
       endpoint.roundTrip = clock.now() - began;
     } catch (error) {
       if (signal.aborted) return;
-      const cause = timeout.aborted
-        ? `no answer to Info within ${infoTimeout} ms`
-        : errorMessage(error);
+      const cause = errorMessage(error);
       if (endpoint.lastError === undefined) {
         log("warn", "endpoint does not answer", { address: endpoint.address, err: cause });
       }

@@ -7,6 +7,7 @@
 export * from "./block_storage.ts";
 export * from "./component_info.ts";
 export * from "./discovery.ts";
+export * from "./endpoint_metrics.ts";
 export * from "./endpoint_set.ts";
 export * from "./querier.ts";
 export * from "./query_gate.ts";

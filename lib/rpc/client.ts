@@ -172,6 +172,7 @@ class H2Client implements RpcClient {
         return await this.#connecting;
       } catch (error) {
         if (!patient || limit.ended || !isRetryable(error)) throw error;
+        limit.waitsFor = error;
       }
       const pause = Math.min(CONNECT_RETRY_MAX_MS, CONNECT_RETRY_MS * 2 ** Math.min(attempt, 5));
       await this.#clock.sleep(pause, limit.signal).catch(() => {});
@@ -210,18 +211,20 @@ class CallLimit {
   readonly #inner = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout> | undefined;
   #late = false;
+  /** Why the call has not even begun, for the message of a deadline. */
+  waitsFor: unknown;
   #stream: H2Stream | undefined;
   readonly #abort = () => this.#end();
 
   constructor(options: CallOptions) {
     this.#outer = options.signal;
+    throwIfAborted(this.#outer);
     if (options.timeoutMs !== undefined) {
       this.#timer = setTimeout(() => {
         this.#late = true;
         this.#end();
       }, Math.min(options.timeoutMs, 0x7fffffff));
     }
-    throwIfAborted(this.#outer);
     this.#outer?.addEventListener("abort", this.#abort, { once: true });
   }
 
@@ -238,7 +241,10 @@ class CallLimit {
   }
 
   #failure(): unknown {
-    if (this.#late) return new RpcError(STATUS_DEADLINE_EXCEEDED, "context deadline exceeded");
+    if (this.#late) {
+      const cause = this.waitsFor instanceof RpcError ? `: ${this.waitsFor.details}` : "";
+      return new RpcError(STATUS_DEADLINE_EXCEEDED, `context deadline exceeded${cause}`);
+    }
     try {
       throwIfAborted(this.#outer);
     } catch (error) {

@@ -284,6 +284,33 @@ networkTest("a server that cannot be reached is unavailable and named", async ()
   client.close();
 });
 
+networkTest("a call that waits for its server tells at its deadline why it waited", async () => {
+  const server = await serveRpc({ address: "127.0.0.1:0", services: [] });
+  await server.stop(0);
+  const client = connectRpc(server.address);
+  const call = client.unary("/test.T/X", bytes(), { waitForReady: true, timeoutMs: 100 });
+  await assert.rejects(call, (e: unknown) => {
+    assert.ok(e instanceof RpcError && e.kind === "timeout");
+    assert.match(e.details, /^context deadline exceeded: connection error: connect .*refused/);
+    return true;
+  });
+  client.close();
+});
+
+networkTest("a call that waits goes through once its server is there", async () => {
+  const early = await serveRpc({ address: "127.0.0.1:0", services: [] });
+  await early.stop(0);
+  const client = connectRpc(early.address);
+  const call = client.unary("/test.T/Echo", bytes(4), { waitForReady: true, timeoutMs: 20_000 });
+  const server = await serveRpc({
+    address: early.address,
+    services: [{ name: "test.T", methods: ECHO }],
+  });
+  assert.deepEqual([...await call], [4]);
+  client.close();
+  await server.stop(0);
+});
+
 networkTest("UNAVAILABLE is tried again only while nothing was received", async () => {
   let calls = 0;
   const unavailable = new MnemeError("unavailable", "restarting");

@@ -14,12 +14,10 @@ import {
   hasLabel,
   labelPairs,
   type Labels,
-  labelsKey,
   labelValue,
   makeMatcher,
   type Matcher,
   MAX_TIME,
-  mergeLabels,
   MIN_TIME,
 } from "../model/mod.ts";
 import {
@@ -347,47 +345,6 @@ export class StoreProxy implements Store {
         : new RpcError(STATUS_ABORTED, failure);
     }
     yield { series: [], warnings: [failure] };
-  }
-
-  /** What the proxy announces for its stores. */
-  info(): { labelSets: Labels[]; store: StoreInfo } {
-    const { selectorLabels, selector } = this.#options;
-    const own = selectorLabels !== undefined && selectorLabels.length > 0 ? selectorLabels : [];
-    const sets = new Map<string, Labels>();
-    let minTime = MAX_TIME;
-    let maxTime = MIN_TIME;
-    const tsdbInfos = [];
-    const stores = this.#options.stores().filter((s) =>
-      s.labelSets.length === 0 || selector === undefined || s.labelSets.some(selector)
-    );
-    for (const store of stores) {
-      minTime = Math.min(minTime, store.info.minTime);
-      maxTime = Math.max(maxTime, store.info.maxTime);
-      for (const labels of store.labelSets) {
-        if (selector !== undefined && !selector(labels)) continue;
-        const extended = mergeLabels(labels, own as Labels);
-        sets.set(labelsKey(extended), extended);
-      }
-      for (const tsdb of store.info.tsdbInfos) {
-        tsdbInfos.push({ ...tsdb, labels: mergeLabels(tsdb.labels, own as Labels) });
-      }
-    }
-    if (stores.length === 0) {
-      minTime = MIN_TIME;
-      maxTime = MAX_TIME;
-    }
-    const labelSets = [...sets.values()].sort(compareLabels);
-    if (labelSets.length === 0 && own.length > 0) labelSets.push(own as Labels);
-    return {
-      labelSets,
-      store: {
-        minTime,
-        maxTime,
-        supportsSharding: true,
-        supportsWithoutReplicaLabels: true,
-        tsdbInfos,
-      },
-    };
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MnemeError } from "../base/mod.ts";
-import { formatLabels, labelsFromRecord, makeMatcher, MAX_TIME, MIN_TIME } from "../model/mod.ts";
+import { formatLabels, labelsFromRecord, makeMatcher, MAX_TIME } from "../model/mod.ts";
 import { RpcError, STATUS_UNAVAILABLE } from "../rpc/mod.ts";
 import { type ProxiedStore, type ProxyOptions, StoreProxy, type StoreReport } from "./proxy.ts";
 import type { CallContext, Store } from "./store.ts";
@@ -423,29 +423,6 @@ Deno.test("label names and values are merged, cut to the limit, failures told", 
   );
   const names = await partly.labelNames(labelsRequest(), callContext());
   assert.ok(names.warnings.every((w) => w.startsWith("fetch label names from store Addr: ")));
-});
-
-Deno.test("info() joins what the stores announce, with the selector labels", () => {
-  const a = proxied({
-    external: { cluster: "a" },
-    info: {
-      minTime: 10,
-      maxTime: 20,
-      tsdbInfos: [{ labels: labelsFromRecord({ cluster: "a" }), minTime: 10, maxTime: 20 }],
-    },
-  });
-  const b = proxied({ external: { cluster: "b" }, info: { minTime: 5, maxTime: 15 } });
-  const selectorLabels = labelsFromRecord({ ring: "r" });
-  const info = proxyOf([b, a, a], { selectorLabels }).info();
-  assert.deepEqual(info.labelSets.map(formatLabels), [
-    '{cluster="a", ring="r"}',
-    '{cluster="b", ring="r"}',
-  ]);
-  assert.deepEqual([info.store.minTime, info.store.maxTime], [5, 20]);
-  assert.equal(info.store.tsdbInfos.length, 2);
-  const empty = proxyOf([], { selectorLabels }).info();
-  assert.deepEqual(empty.labelSets.map(formatLabels), ['{ring="r"}']);
-  assert.deepEqual([empty.store.minTime, empty.store.maxTime], [MIN_TIME, MAX_TIME]);
 });
 
 Deno.test("each asked store is reported with what it sent", async () => {

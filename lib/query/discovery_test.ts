@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { EndpointResolver, type Lookup, resolveAddress, systemLookup } from "./discovery.ts";
+
+/** A resolver over fixed records; a name without any is an error, as in DNS. */
+function lookup(records: {
+  a?: Record<string, string[]>;
+  aaaa?: Record<string, string[]>;
+  srv?: Record<string, { name: string; port: number }[]>;
+}): Lookup {
+  const find = <T>(table: Record<string, T[]> | undefined, name: string): Promise<T[]> => {
+    const found = table?.[name];
+    return found === undefined
+      ? Promise.reject(new Error(`${name}: not found`))
+      : Promise.resolve(found);
+  };
+  return {
+    a: (name) => find(records.a, name),
+    aaaa: (name) => find(records.aaaa, name),
+    srv: (name) => find(records.srv, name),
+  };
+}
+
+const dns = lookup({
+  a: { both: ["10.0.0.1", "10.0.0.2"], four: ["10.0.0.4"], target: ["10.0.0.9"] },
+  aaaa: { both: ["fd::1"], six: ["fd::6"] },
+  srv: { "_grpc._tcp.s": [{ name: "target.", port: 10901 }, { name: "six.", port: 7 }] },
+});
+
+Deno.test("addresses behind names by kind of lookup", async () => {
+  const table: [string, string[]][] = [
+    ["dns+both:1", ["10.0.0.1:1", "10.0.0.2:1"]],
+    ["dns+six:1", ["[fd::6]:1"]],
+    ["dnsdualstack+both:1", ["[fd::1]:1", "10.0.0.1:1", "10.0.0.2:1"]],
+    ["dnsdualstack+four:1", ["10.0.0.4:1"]],
+  ];
+  for (const [address, expected] of table) {
+    assert.deepEqual(await resolveAddress(address, dns), expected, address);
+  }
+  const srv = lookup({
+    a: { target: ["10.0.0.9"], six: ["10.0.0.6"] },
+    srv: { "_grpc._tcp.s": [{ name: "target.", port: 10901 }, { name: "six.", port: 7 }] },
+  });
+  assert.deepEqual(await resolveAddress("dnssrv+_grpc._tcp.s", srv), [
+    "10.0.0.9:10901",
+    "10.0.0.6:7",
+  ]);
+  assert.deepEqual(await resolveAddress("dnssrv+_grpc._tcp.s:5", srv), [
+    "10.0.0.9:5",
+    "10.0.0.6:5",
+  ]);
+  assert.deepEqual(await resolveAddress("dnssrvnoa+_grpc._tcp.s", srv), ["target:10901", "six:7"]);
+});
+
+Deno.test("the machine's resolver knows its own names and literal addresses", async () => {
+  assert.deepEqual(await resolveAddress("dns+localhost:1", systemLookup), ["127.0.0.1:1"]);
+  assert.deepEqual(await resolveAddress("dns+127.0.0.1:1", systemLookup), ["127.0.0.1:1"]);
+});
+
+Deno.test("lookups that cannot be told why", async () => {
+  await assert.rejects(resolveAddress("dns+both", dns), /missing port in address/);
+  await assert.rejects(resolveAddress("x+both:1", dns), /invalid lookup scheme "x"/);
+  await assert.rejects(resolveAddress("dns+nobody:1", dns), /not found/);
+  await assert.rejects(resolveAddress("dnssrv+nobody", dns), /not found/);
+  await assert.rejects(resolveAddress("dnsdualstack+nobody:1", dns), /no address found for nobody/);
+});
+
+Deno.test("names are looked up now and then; a failed lookup keeps the last result", async () => {
+  let now = 0;
+  let records: Lookup = lookup({ a: { n: ["10.0.0.1"] } });
+  const failures: string[] = [];
+  const resolver = new EndpointResolver(
+    [{ address: "dns+n:1", strict: false }, { address: "plain:1", strict: true }],
+    {
+      lookup: {
+        a: (name) => records.a(name),
+        aaaa: (name) => records.aaaa(name),
+        srv: (name) => records.srv(name),
+      },
+      interval: 30_000,
+      now: () => now,
+      onFailure: (name) => failures.push(name),
+    },
+  );
+  const addresses = async () => (await resolver.endpoints()).map((e) => e.address);
+  assert.deepEqual(await addresses(), ["10.0.0.1:1", "plain:1"]);
+  records = lookup({ a: { n: ["10.0.0.2"] } });
+  now = 29_999;
+  assert.deepEqual(await addresses(), ["10.0.0.1:1", "plain:1"]);
+  now = 30_000;
+  assert.deepEqual(await addresses(), ["10.0.0.2:1", "plain:1"]);
+  records = lookup({});
+  now = 60_000;
+  assert.deepEqual(await addresses(), ["10.0.0.2:1", "plain:1"]);
+  assert.deepEqual(failures, ["dns+n:1"]);
+});
