@@ -234,7 +234,6 @@ export class Engine {
       deadline: began + timeout,
       features: this.features,
       turn: this.#options.turn ?? defaultTurn,
-      perStep: false,
     });
     const meter = query.analyze === true ? new OperatorMeter() : undefined;
     const builder = new Builder(context, meter);

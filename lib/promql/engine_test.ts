@@ -109,7 +109,6 @@ Deno.test("samples held during a query are all given back", async () => {
       deadline: Infinity,
       features: engine.features,
       turn: () => Promise.resolve(),
-      perStep: false,
     });
     const root = new Builder(context).build(engine.plan(query, times));
     let held = 0;

@@ -4,7 +4,6 @@ import {
   dropLabels,
   keepLabels,
   type Labels,
-  labelsKey,
   labelsKeyBy,
   labelValue,
   METRIC_NAME,
@@ -36,7 +35,19 @@ export function matchKey(matching: Matching): (labels: Labels) => string {
     return (labels) => labelsKeyBy(labels, names);
   }
   const names = new Set([METRIC_NAME, ...matching.labels]);
-  return (labels) => labelsKey(dropLabels(labels, names));
+  return (labels) => keyWithout(labels, names);
+}
+
+/** labelsKey() of the labels that are not in `names`, without making them. */
+function keyWithout(labels: Labels, names: ReadonlySet<string>): string {
+  let key = "";
+  for (let i = 0; i < labels.length; i += 2) {
+    const name = labels[i]!;
+    if (names.has(name)) continue;
+    const value = labels[i + 1]!;
+    key += name.length + ":" + name + value.length + ":" + value;
+  }
+  return key;
 }
 
 /** The labels that make up the key, for messages and filled rows. */

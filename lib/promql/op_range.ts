@@ -108,14 +108,14 @@ export class RangeOperator implements Operator {
   }
 
   next(tile: Tile): number | Promise<number> {
-    const pause = this.#context.breathe();
-    if (pause !== undefined) return pause.then(() => this.#fill(tile, 0));
     return this.#fill(tile, 0);
   }
 
   #fill(tile: Tile, from: number): number | Promise<number> {
     let row = from;
     while (row < tile.capacity) {
+      const pause = this.#context.breathe();
+      if (pause !== undefined) return pause.then(() => this.#fill(tile, row));
       const more = this.#reader.next(this.#columns);
       if (typeof more !== "boolean") return this.#fillLater(tile, row, more);
       if (!more) break;
@@ -155,6 +155,7 @@ export class RangeOperator implements Operator {
     );
     if (columns.h !== null) {
       this.#histograms.fill(row, columns.h, tile, tileRow, labels);
+      if (this.#badQuantile) this.#warnQuantiles(tile, tileRow);
       this.#checkCounterName(tile, tileRow, labels);
       return;
     }

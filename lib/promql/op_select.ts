@@ -55,15 +55,15 @@ export class SelectOperator implements Operator {
   }
 
   next(tile: Tile): number | Promise<number> {
-    const pause = this.#context.breathe();
-    return pause === undefined ? this.#fill(tile) : pause.then(() => this.#fill(tile));
+    return this.#fill(tile, 0);
   }
 
-  #fill(tile: Tile): number {
-    const selected = this.#selected!;
-    const end = selected.labels.length;
-    let row = 0;
+  #fill(tile: Tile, from: number): number | Promise<number> {
+    const end = this.#selected!.labels.length;
+    let row = from;
     for (; row < tile.capacity && this.#next < end; row++) {
+      const pause = this.#context.breathe();
+      if (pause !== undefined) return pause.then(() => this.#fill(tile, row));
       let batch = this.#source.read(this.#next++, this.#batch);
       if (batch.length > this.#held) {
         this.#context.hold(batch.length - this.#held);

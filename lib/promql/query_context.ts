@@ -48,8 +48,6 @@ export interface QueryContextOptions {
   readonly deadline: number;
   readonly features: QueryFeatures;
   readonly turn: Turn;
-  /** Whether per-step sample counts are wanted. */
-  readonly perStep: boolean;
 }
 
 /** The state of one running query. */
@@ -58,7 +56,6 @@ export class QueryContext {
   readonly signal: AbortSignal;
   readonly features: QueryFeatures;
   readonly annotations = new Annotations();
-  readonly perStep: boolean;
   readonly #maxSamples: number;
   readonly #deadline: number;
   readonly #turn: Turn;
@@ -74,7 +71,6 @@ export class QueryContext {
     this.storage = options.storage;
     this.signal = options.signal;
     this.features = options.features;
-    this.perStep = options.perStep;
     this.#maxSamples = options.maxSamples;
     this.#deadline = options.deadline;
     this.#turn = options.turn;
