@@ -153,6 +153,9 @@ export class Stage implements AsyncDisposable {
     this.#prometheis.set(name, port);
     await Deno.mkdir(`${folder}/data`, { recursive: true });
     const configFile = `${folder}/prometheus.yml`;
+    const given = (flag: string) => args.some((arg) => arg.startsWith(`--${flag}=`));
+    const durations = ["storage.tsdb.min-block-duration", "storage.tsdb.max-block-duration"]
+      .flatMap((flag) => given(flag) ? [] : [`--${flag}=2h`]);
     if (config !== undefined) await Deno.writeTextFile(configFile, config);
     const child = ChildProcess.start({
       name,
@@ -160,8 +163,7 @@ export class Stage implements AsyncDisposable {
       args: [
         `--config.file=${configFile}`,
         `--storage.tsdb.path=${folder}/data`,
-        "--storage.tsdb.min-block-duration=2h",
-        "--storage.tsdb.max-block-duration=2h",
+        ...durations,
         "--web.enable-lifecycle",
         `--web.listen-address=127.0.0.1:${port}`,
         ...args,
