@@ -113,7 +113,7 @@ class Lane {
   #settle: ((news: WorkerResult | MnemeError) => void) | undefined;
   /** Takes orders: what is posted before its modules are loaded would be lost. */
   #ready = false;
-  /** The order that waits for the worker to be ready. */
+  /** The first order, until the worker is heard to work on it. */
   #waiting: WorkerOrder | undefined;
   readonly #onStop = () => {
     this.#worker.terminate();
@@ -130,7 +130,10 @@ class Lane {
       name: "blockgen",
     });
     this.#worker.onmessage = ({ data }: MessageEvent<WorkerNews>) => {
-      if (data.kind !== "ready") return this.#settle?.(data);
+      if (data.kind !== "ready") {
+        this.#waiting = undefined;
+        return this.#settle?.(data);
+      }
       this.#ready = true;
       if (this.#waiting !== undefined) this.#worker.postMessage(this.#waiting);
     };

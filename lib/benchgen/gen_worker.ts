@@ -26,11 +26,18 @@ interface WorkerScope {
 }
 
 const TELL_EVERY = 100;
+const READY_EVERY = 250;
 
 const scope = globalThis as unknown as WorkerScope;
 const files = new SystemFiles();
 
+/** Id of the order taken last: the first one may come more than once. */
+let taken = "";
+
 scope.onmessage = (event) => {
+  if (event.data.ulid === taken) return;
+  taken = event.data.ulid;
+  clearInterval(greeting);
   let unsaid = 0;
   let saidAt = performance.now();
   const tell = () => {
@@ -55,4 +62,6 @@ scope.onmessage = (event) => {
     scope.postMessage({ kind: "failed", error: errorKind(error), message: errorMessage(error) });
   }
 };
+// Said again until the first order is here: a message at the very start of a worker may get lost.
+const greeting = setInterval(() => scope.postMessage({ kind: "ready" }), READY_EVERY);
 scope.postMessage({ kind: "ready" });
