@@ -104,7 +104,7 @@ export class QuerierStorage implements Storage {
 
   async #fetch(request: SeriesRequest, context: CallContext): Promise<Fetched> {
     const labels: Labels[] = [];
-    const chunks: AggrChunk[][] = [];
+    const chunks: (readonly AggrChunk[])[] = [];
     const warnings: string[] = [];
     let bytes = 0;
     try {
@@ -115,10 +115,10 @@ export class QuerierStorage implements Storage {
         for (const series of frame.series) {
           const last = labels.length - 1;
           if (last >= 0 && equalLabels(labels[last]!, series.labels)) {
-            for (const chunk of series.chunks) chunks[last]!.push(chunk);
+            chunks[last] = [...chunks[last]!, ...series.chunks];
           } else {
             labels.push(series.labels);
-            chunks.push(series.chunks as AggrChunk[]);
+            chunks.push(series.chunks);
           }
           this.stats.chunks += series.chunks.length;
         }
@@ -140,7 +140,7 @@ export class QuerierStorage implements Storage {
 
 interface Fetched {
   readonly labels: Labels[];
-  readonly chunks: AggrChunk[][];
+  readonly chunks: (readonly AggrChunk[])[];
   readonly warnings: string[];
   readonly bytes: number;
 }
@@ -149,7 +149,7 @@ class FetchedSeries implements SelectedSeries {
   readonly labels: readonly Labels[];
   readonly warnings: readonly string[];
   readonly bytes: number;
-  #chunks: AggrChunk[][];
+  #chunks: (readonly AggrChunk[])[];
   readonly #options: ReadOptions;
   readonly #reader = new SeriesReader();
 
@@ -157,9 +157,8 @@ class FetchedSeries implements SelectedSeries {
     this.labels = fetched.labels;
     this.warnings = fetched.warnings;
     this.bytes = fetched.bytes;
-    this.#chunks = fetched.chunks;
+    this.#chunks = fetched.chunks.map(inTimeOrder);
     this.#options = options;
-    for (const chunks of this.#chunks) sortByTime(chunks);
   }
 
   read(i: number, batch: SampleBatch): void {
@@ -172,11 +171,11 @@ class FetchedSeries implements SelectedSeries {
 }
 
 /** Stores send chunks in order nearly always, so the check comes first. */
-function sortByTime(chunks: AggrChunk[]): void {
+function inTimeOrder(chunks: readonly AggrChunk[]): readonly AggrChunk[] {
   for (let i = 1; i < chunks.length; i++) {
     if (chunks[i]!.minTime < chunks[i - 1]!.minTime) {
-      chunks.sort((a, b) => a.minTime - b.minTime || a.maxTime - b.maxTime);
-      return;
+      return chunks.toSorted((a, b) => a.minTime - b.minTime || a.maxTime - b.maxTime);
     }
   }
+  return chunks;
 }
