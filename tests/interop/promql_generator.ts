@@ -90,8 +90,8 @@ export class QueryGenerator {
     return metric + (matchers.length > 0 ? `{${matchers.join(",")}}` : "");
   }
 
-  #leaf(metric: string = this.#pick(METRICS)): Generated {
-    if (this.#nested === 0 && this.#random.chance(0.03)) {
+  #leaf(named?: string): Generated {
+    if (named === undefined && this.#nested === 0 && this.#random.chance(0.03)) {
       // Several metrics at once: functions that drop the name may make their series equal.
       const name = this.#pick(['"load|odd"', '"(up|load)"', '".+_total|limit"', '"l.*"']);
       return {
@@ -103,6 +103,7 @@ export class QueryGenerator {
         parts: [],
       };
     }
+    const metric = named ?? this.#pick(METRICS);
     return {
       text: this.#selector(metric) + this.#modifiers(),
       type: "vector",
