@@ -123,6 +123,8 @@ export function checkSegmentHeader(header: Uint8Array, file: string): void {
 const READ_GAP = 16 * 1024;
 /** Read for the last record of a run before its length is known. */
 const TAIL_ESTIMATE = 2 * 1024;
+/** Read at once when runs follow each other: the next ones are then in memory already. */
+const READ_AHEAD = 64 * 1024;
 /** One read is at most about this large. */
 const MAX_RUN = 8 * 1024 * 1024;
 
@@ -132,6 +134,11 @@ export class ChunkSegmentReader {
   readonly #directory: string;
   readonly #names: readonly string[];
   readonly #open: (ReadFile | undefined)[];
+  /** Where the last run ended, and the bytes around it. Never overwritten: chunks are views of it. */
+  #lastIndex = -1;
+  #lastEnd = 0;
+  #window: Uint8Array = new Uint8Array(0);
+  #windowStart = 0;
 
   /** `directory` is the block's `chunks` directory; it is listed at once. */
   constructor(files: Files, directory: string) {
@@ -217,8 +224,7 @@ export class ChunkSegmentReader {
         { file: file.path, offset: start < SEGMENT_HEADER_SIZE ? start : last },
       );
     }
-    let bytes = new Uint8Array(Math.min(file.size, last + TAIL_ESTIMATE) - start);
-    bytes = bytes.subarray(0, file.readAt(bytes, start));
+    let bytes = this.#bytes(file, index, start, Math.min(file.size, last + TAIL_ESTIMATE) - start);
     // A record may be longer than what was read for it; lengths beyond the file are not believed.
     let needed = 0;
     for (let i = from; i < to; i++) {
@@ -227,15 +233,33 @@ export class ChunkSegmentReader {
       if (size !== undefined) needed = Math.max(needed, at + size);
     }
     if (needed > bytes.length && start + needed <= file.size) {
-      bytes = new Uint8Array(needed);
-      bytes = bytes.subarray(0, file.readAt(bytes, start));
+      bytes = this.#bytes(file, index, start, needed);
     }
+    this.#lastEnd = start + needed;
     for (let i = from; i < to; i++) {
       out.push(decodeChunkRecord(bytes, offsetOfRef(refs[i]!) - start, file.path, start));
     }
   }
 
+  /** Bytes of a segment; runs that follow each other closely share one larger read. */
+  #bytes(file: ReadFile, index: number, start: number, length: number): Uint8Array {
+    const at = start - this.#windowStart;
+    const same = index === this.#lastIndex;
+    if (same && at >= 0 && at + length <= this.#window.length) {
+      return this.#window.subarray(at, at + length);
+    }
+    const follows = same && start >= this.#lastEnd && start - this.#lastEnd < READ_AHEAD;
+    const size = follows ? Math.min(Math.max(length, READ_AHEAD), file.size - start) : length;
+    const bytes = new Uint8Array(size);
+    this.#window = bytes.subarray(0, file.readAt(bytes, start));
+    this.#windowStart = start;
+    this.#lastIndex = index;
+    return this.#window.subarray(0, length);
+  }
+
   close(): void {
+    this.#window = new Uint8Array(0);
+    this.#lastIndex = -1;
     for (const file of this.#open) file?.close();
     this.#open.fill(undefined);
   }
