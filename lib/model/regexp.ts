@@ -96,9 +96,19 @@ function compileRe2(source: string): RE2JS {
   try {
     return RE2JS.compile(source, RE2JS.DOTALL);
   } catch (error) {
-    const reason = errorMessage(error).replace(/^error parsing regexp: /, "");
-    throw new MnemeError("bad_data", `error parsing regexp: ${reason}`);
+    throw new MnemeError("bad_data", `error parsing regexp: ${faultOf(source, error)}`);
   }
+}
+
+/** RE2's reason, about the pattern as its author wrote it: the flag would stand in front of it. */
+function faultOf(source: string, error: unknown): string {
+  let fault = error;
+  try {
+    RE2JS.compile(source);
+  } catch (plain) {
+    fault = plain;
+  }
+  return errorMessage(fault).replace(/^error parsing regexp: /, "");
 }
 
 /** `a|b|c` or `(a|b)` without any other metacharacter, as its literals. */
