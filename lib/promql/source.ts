@@ -3,11 +3,10 @@ import {
   bitsOf,
   detectReset,
   type FloatHistogram,
+  isStaleAt,
   type Labels,
   type Matcher,
   SampleBatch,
-  STALE_HIGH,
-  STALE_LOW,
   withResetHint,
 } from "../model/mod.ts";
 import type { QueryContext } from "./query_context.ts";
@@ -132,11 +131,14 @@ export interface SampleReader {
 
 /** Index of the first stale marker, or the number of samples. */
 function firstStale(batch: SampleBatch): number {
-  const n = batch.length;
-  const bits = bitsOf(batch.v);
-  let i = 0;
-  while (i < n && !(bits[2 * i + 1] === STALE_HIGH && bits[2 * i] === STALE_LOW)) i++;
-  return i;
+  const { v, length } = batch;
+  const bits = bitsOf(v);
+  for (let i = 0; i < length; i++) {
+    const x = v[i]!;
+    // Only a NaN can be a marker; comparing it with itself is the cheapest test.
+    if (x !== x && isStaleAt(bits, i)) return i;
+  }
+  return length;
 }
 
 /** Removes stale markers from sample `from` on. */
@@ -146,7 +148,7 @@ function dropStale(batch: SampleBatch, from: number): void {
   const bits = bitsOf(v);
   let to = from;
   for (let i = from; i < n; i++) {
-    if (bits[2 * i + 1] === STALE_HIGH && bits[2 * i] === STALE_LOW) continue;
+    if (isStaleAt(bits, i)) continue;
     t[to] = t[i]!;
     v[to] = v[i]!;
     if (h !== null) h[to] = h[i];
