@@ -104,6 +104,8 @@ interface Loaded {
   readonly space: SymbolSpace;
   readonly spaceKey: string;
   readonly file: ReadFile | undefined;
+  /** The last bytes of the index: a checksum, and its table of contents. */
+  readonly tail: Uint8Array;
   readonly bytes: number;
   users: number;
   lastUsed: number;
@@ -122,6 +124,8 @@ export class HeaderPool {
   /** Open headers, least recently used first. */
   readonly #open = new Map<string, Loaded>();
   readonly #opening = new Map<string, Promise<Loaded>>();
+  /** Blocks whose header on the disk is known to be theirs. */
+  readonly #checked = new Set<string>();
   readonly #broken = new Map<string, { error: Error; until: number; pause: number }>();
   #bytes = 0;
   #openFiles = 0;
@@ -191,7 +195,10 @@ export class HeaderPool {
     const { ulid } = index;
     const start = this.#clock.now();
     try {
-      const loaded = this.#stored(ulid) ?? await this.#build(index);
+      let loaded = this.#stored(ulid);
+      if (loaded !== undefined && !await this.#fitsIndex(loaded)) loaded = undefined;
+      loaded ??= await this.#build(index);
+      this.#checked.add(ulid);
       this.#open.set(ulid, loaded);
       this.#broken.delete(ulid);
       this.#observer.loaded((this.#clock.now() - start) / 1000);
@@ -206,6 +213,29 @@ export class HeaderPool {
       }
       throw error;
     }
+  }
+
+  /**
+   * Whether a header from the disk belongs to the block's index: one of another block verifies just
+   * as well. The end of the index, with the checksum of its postings offset table, tells them apart.
+   */
+  async #fitsIndex(loaded: Loaded): Promise<boolean> {
+    const { ulid, indexSize, tail } = loaded;
+    if (this.#checked.has(ulid)) return true;
+    let bytes: Uint8Array;
+    try {
+      const from = indexSize - tail.length;
+      bytes = await this.#bucket.getRange(`${ulid}/${INDEX_FILE}`, from, tail.length + 1);
+    } catch (error) {
+      this.#close(loaded);
+      throw error;
+    }
+    if (bytes.length === tail.length && bytes.every((b, i) => b === tail[i])) return true;
+    this.#close(loaded);
+    this.#observer.warn("index header on disk is of another index; building it again", {
+      block: ulid,
+    });
+    return false;
   }
 
   /** The header on the disk, when there is one that verifies. */
@@ -314,7 +344,8 @@ export class HeaderPool {
     const toc = source.view(end, HEADER_TOC);
     const symbols = readU64(toc, 0);
     const table = readU64(toc, 8);
-    const indexToc = source.view(end - TOC_SIZE, TOC_SIZE).slice();
+    const tail = source.view(end - TOC_SIZE - 4, TOC_SIZE + 4).slice();
+    const indexToc = tail.subarray(4);
     // The table is copied from its offset in the index to the index's end.
     const indexSize = readU64(indexToc, 40) + (end - table);
     const parsed = parseToc(indexToc, indexSize, source.name);
@@ -330,6 +361,7 @@ export class HeaderPool {
       space,
       spaceKey: key,
       file,
+      tail,
       bytes,
       users: 0,
       lastUsed: this.#clock.now(),
@@ -376,6 +408,7 @@ export class HeaderPool {
       this.#close(loaded);
     }
     this.#broken.delete(ulid);
+    this.#checked.delete(ulid);
     if (this.#directory !== undefined) this.#files.remove(`${this.#directory}/${ulid}`);
   }
 

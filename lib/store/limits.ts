@@ -30,6 +30,7 @@ export class RequestLimits {
   #seriesSeen = 0;
   #chunksSeen = 0;
   #bytesSeen = 0;
+  #told = false;
 
   constructor(
     limits: RequestLimitOptions,
@@ -64,7 +65,9 @@ export class RequestLimits {
   }
 
   #fail(reason: LimitReason, text: string, limit: number, seen: number): never {
-    this.#exceeded(reason);
+    // Blocks that are read at the same time all run into it.
+    if (!this.#told) this.#exceeded(reason);
+    this.#told = true;
     throw new LimitError(`${text}: limit ${limit} violated (got ${seen})`, limit, seen);
   }
 }
