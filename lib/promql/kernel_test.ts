@@ -191,3 +191,57 @@ Deno.test("findWindows() takes the right edge and leaves the left one out", () =
   assert.equal(findWindows(t, 4, 20, 10, 10, lo, hi, 3), 3);
   assert.deepEqual([[...lo], [...hi]], [[1, 2, 3], [2, 3, 4]]);
 });
+
+/** Runs a kernel over one series; NaN stands for absent. */
+function runKernel(
+  name: string,
+  samples: readonly (readonly [number, number])[],
+  at: { start: number; step: number; count: number; range: number },
+): number[] {
+  const row = new RangeRow(at.count);
+  const t = Float64Array.from(samples, (s) => s[0] * 1000);
+  const v = Float64Array.from(samples, (s) => s[1]);
+  Object.assign(row, { t, v, n: t.length });
+  row.start = at.start * 1000;
+  row.step = at.step * 1000;
+  row.range = at.range * 1000;
+  row.out = new Float64Array(at.count);
+  row.has = new Uint8Array(at.count);
+  findWindows(t, t.length, row.start, row.step, row.range, row.lo, row.hi, at.count);
+  RANGE_FUNCTIONS[name]!.kernel(row);
+  return Array.from(row.out, (x, k) => row.has[k] === 1 ? x : NaN);
+}
+
+Deno.test("xincrease over adjacent windows adds up to what was counted", () => {
+  const samples = Array.from({ length: 60 }, (_, i) => [i * 15 + 2, 5 + i * i] as const);
+  const windows = runKernel("xincrease", samples, { start: 60, step: 60, count: 14, range: 60 });
+  // The first window counts the birth of the series with nothing before it.
+  assert.equal(windows[0], samples[3]![1] - samples[0]![1]);
+  const total = windows.slice(1).reduce((a, b) => a + b);
+  assert.equal(total, samples[55]![1] - samples[3]![1]);
+});
+
+Deno.test("xincrease of a series that appears with one value is that value", () => {
+  const samples = [[100, 7], [115, 7], [130, 7]] as const;
+  const at = { start: 120, step: 60, count: 4, range: 60 };
+  assert.deepEqual(runKernel("xincrease", samples, at), [7, 0, 0, 0]);
+});
+
+Deno.test("xrate and xdelta reach back to the sample before the range", () => {
+  const samples = Array.from({ length: 20 }, (_, i) => [i * 15, i * 30] as const);
+  const at = { start: 127, step: 15, count: 2, range: 60 };
+  // Samples 60 … 120 s: 60 s of 2 a second, stretched to the range.
+  assert.deepEqual(runKernel("xrate", samples, at), [2, 2]);
+  assert.deepEqual(runKernel("xdelta", samples, at), [120, 120]);
+  const reset = [[0, 10], [15, 40], [30, 5], [45, 25], [60, 45]] as const;
+  // (45 − 10 + 40) over 60 s.
+  const once = { start: 60, step: 60, count: 1, range: 60 };
+  assert.deepEqual(runKernel("xrate", reset, once), [75 / 60]);
+  assert.deepEqual(runKernel("xdelta", reset, once), [35]);
+});
+
+Deno.test("xrate does not reach back over a gap", () => {
+  const samples = [[0, 10], [600, 40], [615, 55], [630, 70]] as const;
+  const at = { start: 640, step: 60, count: 1, range: 60 };
+  assert.deepEqual(runKernel("xrate", samples, at), [30 / 60]);
+});

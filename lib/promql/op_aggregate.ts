@@ -125,9 +125,8 @@ export class AggregateOperator implements Operator {
     const cells = groups.labels.length * count;
     const twoColumns = this.#name === "sum" || this.#name === "avg" || this.#name === "stddev" ||
       this.#name === "stdvar";
-    const held = cells * (twoColumns ? 3 : 2);
-    this.#context.hold(held);
-    this.#held = held;
+    this.#context.hold(cells);
+    this.#held = cells;
     this.#a = new Float64Array(cells);
     this.#b = twoColumns ? new Float64Array(cells) : EMPTY;
     this.#n = new Float64Array(cells);

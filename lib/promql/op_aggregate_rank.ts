@@ -120,8 +120,8 @@ export class RankOperator implements Operator {
       total += slots * count;
     }
     if (kMax === 0) return;
-    this.#context.hold(2 * total);
-    this.#held = 2 * total;
+    this.#context.hold(total);
+    this.#held = total;
     this.#sizes = new Int32Array(members.length * count);
     this.#values = new Float64Array(total);
     this.#rows = new Int32Array(total);
@@ -216,8 +216,8 @@ export class RankOperator implements Operator {
     }
     for (let r = 0; r < inputRows; r++) start[r + 1]! += start[r]!;
     const next = start.slice();
-    this.#context.hold(2 * total);
-    this.#held += 2 * total;
+    this.#context.hold(total);
+    this.#held += total;
     this.#entryStep = new Int32Array(total);
     this.#entryValue = new Float64Array(total);
     for (let g = 0; g < groups; g++) {

@@ -1,8 +1,10 @@
 /**
  * What all operators of one running query share: limits, cancellation, time, annotations.
  *
- * Samples are counted as cells of 8 bytes held at one moment (a histogram counts as more), the
- * way `--query.max-samples` is documented: a query that would hold more is refused.
+ * What counts against `--query.max-samples` is samples held at one moment: decoded ones of the series
+ * at hand, cells of accumulators and of rows that must wait, and the result. One cell is one sample,
+ * whatever it takes to keep it; a histogram counts as its size in 16 bytes. The count depends on
+ * query and data only, not on how fast anything was.
  */
 import { LimitError, MnemeError } from "../base/mod.ts";
 import type { FloatHistogram } from "../model/mod.ts";
