@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { errorKind, errorMessage, FakeClock } from "../base/mod.ts";
+import { runBench } from "../base/testing/bench.ts";
 import { dump } from "../base/testing/dump.ts";
 import { Random } from "../base/testing/random.ts";
 import { appendChunk } from "../chunks/mod.ts";
@@ -29,6 +30,7 @@ import {
 } from "../storeapi/testing/fixtures.ts";
 import { Metrics } from "../telemetry/mod.ts";
 import type { BucketStore } from "./bucket_store.ts";
+import { bench } from "./bucket_store_bench.ts";
 import { addBlock, blockId, makeStore, type SmallStoreOptions } from "./testing/small_bucket.ts";
 
 const T0 = 1_790_208_000_000;
@@ -596,4 +598,8 @@ Deno.test("random faults never make a wrong answer", async () => {
       }
     }
   }
+});
+
+Deno.test("the benchmark runs at its small size", async () => {
+  assert.equal((await runBench(bench, { size: "small" })).length, 4);
 });
