@@ -3,8 +3,13 @@
  * configuration, and asks Prometheus to reload when something changed.
  */
 import { type Clock, errorMessage, throwIfAborted } from "../base/mod.ts";
-import { expandConfig, hashInputs, readInput, replaceFile } from "./inputs.ts";
+import { expandConfig, hashInputs, lookAtInputs, readInput, replaceFile } from "./inputs.ts";
 import type { ReloadTrigger } from "./trigger.ts";
+
+/** Pause after an event, so that a file that is being written is complete, ms. */
+const SETTLE = 50;
+/** How often the inputs are looked at without reading them, as events may get lost, ms. */
+const LOOK = 2_000;
 
 /** What is watched. */
 export interface ReloaderSettings {
@@ -72,6 +77,8 @@ export class Reloader {
   #loaded = "";
   /** Something changed since the last pass began. */
   #changed = false;
+  /** How the inputs looked when the last pass began. */
+  #seen = "";
   /** Ends the pause that is under way. */
   #wake: (() => void) | undefined;
 
@@ -93,10 +100,16 @@ export class Reloader {
    */
   async apply(signal: AbortSignal): Promise<void> {
     const { configFile, ruleFolders } = this.#settings;
+    this.#seen = this.#look();
     await this.#expand();
     const hash = hashInputs(configFile === "" ? [] : [configFile], ruleFolders);
     if (hash === this.#loaded) return;
     if (await this.#reload(signal)) this.#loaded = hash;
+  }
+
+  #look(): string {
+    const { configFile, ruleFolders } = this.#settings;
+    return lookAtInputs(configFile === "" ? [] : [configFile], ruleFolders);
   }
 
   async #expand(): Promise<void> {
@@ -140,12 +153,16 @@ export class Reloader {
 
   /** Sleeps until the time is over, an input changes or the signal aborts. */
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    const pause = new AbortController();
-    this.#wake = () => pause.abort();
-    await this.#parts.clock.sleep(ms, AbortSignal.any([signal, pause.signal])).catch(() =>
-      undefined
-    );
-    this.#wake = undefined;
+    const { clock } = this.#parts;
+    const end = clock.now() + ms;
+    while (!this.#changed && !signal.aborted && clock.now() < end) {
+      const pause = new AbortController();
+      this.#wake = () => pause.abort();
+      const either = AbortSignal.any([signal, pause.signal]);
+      await clock.sleep(Math.min(LOOK, end - clock.now()), either).catch(() => undefined);
+      this.#wake = undefined;
+      if (this.#look() !== this.#seen) this.#changed = true;
+    }
   }
 
   /**
@@ -155,7 +172,7 @@ export class Reloader {
    * and nothing reloaded.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, metrics } = this.#parts;
+    const { log, metrics, clock } = this.#parts;
     const { configFile, ruleFolders, watchInterval, outputFile } = this.#settings;
     if (!this.enabled) {
       log("info", "nothing to be watched");
@@ -194,7 +211,8 @@ export class Reloader {
         dirs: ruleFolders.join(","),
       });
       while (!signal.aborted) {
-        if (!this.#changed) await this.#pause(watchInterval, signal);
+        await this.#pause(watchInterval, signal);
+        if (this.#changed) await clock.sleep(SETTLE, signal).catch(() => undefined);
         if (signal.aborted) return;
         this.#changed = false;
         metrics.applies.inc();

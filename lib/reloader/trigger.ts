@@ -36,6 +36,9 @@ export interface SignalTriggerParts {
 export function signalTrigger(parts: SignalTriggerParts): ReloadTrigger {
   return async (signal) => {
     const before = await parts.runtimeInfo(signal);
+    // Prometheus tells whole seconds: two reloads within one could not be told apart.
+    const age = parts.clock.now() - before.lastConfigTime;
+    if (age >= 0 && age < 1000) await parts.clock.sleep(1000 - age, signal);
     parts.hangUp(parts.processName);
     const end = parts.clock.now() + parts.timeout;
     let last = "no answer yet";
