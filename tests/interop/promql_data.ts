@@ -91,7 +91,7 @@ function makeSeries(seed: number): Series[] {
         target.add({ __name__: "requests_total", ...base, code }, (i) => {
           count += random.below(50);
           if (visible[i] && visible[i - 1] && visible[i + 1] && random.chance(0.003)) {
-            count = 5e5 + random.below(100);
+            count = Math.floor(count / 2);
           }
           return visible[i] ? count : undefined;
         });

@@ -255,7 +255,9 @@ export class QueryGenerator {
         return written(op, `${this.#phi()}, ${inner.text}`, false);
       case "count_values":
         // The label stands behind all others: Prometheus 2.42 loses grouping labels behind it.
-        return written(op, `"zz", ${inner.text}`, true);
+        // Of 0 and -0, which are equal, max() may keep either: the order of inner results is not fixed.
+        parts[0] = inner.parts.length === 0 ? inner : this.#leaf();
+        return written(op, `"zz", ${parts[0].text}`, true);
       default: {
         const exact = inner.exact && ["min", "max", "count", "group"].includes(op);
         return written(op, inner.text, exact || op === "count" || op === "group");
