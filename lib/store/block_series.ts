@@ -9,7 +9,6 @@ import {
   errorKind,
   MnemeError,
   throwIfAborted,
-  xxhash64Into,
 } from "../base/mod.ts";
 import {
   type AggrParts,
@@ -607,8 +606,7 @@ class BlockReader {
   /** The parts of an aggregate chunk that were asked for. */
   #parts(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
     const parts = readAggrChunk(chunk.data);
-    const hashes = new Uint32Array(2 * PART_NAMES.length);
-    const out: AggrChunk = { minTime, maxTime, hashes };
+    const out: AggrChunk = { minTime, maxTime };
     let missing = 0;
     for (const aggregate of this.#request.aggregates) {
       if (aggregate === AGGR_RAW) continue;
@@ -619,7 +617,6 @@ class BlockReader {
       const part = parts[name];
       if (part !== undefined) {
         out[name] = part;
-        xxhash64Into(part.data, hashes, aggregate * 2);
         continue;
       }
       // Histograms have no smallest and no largest value; for floats every part must be there.
