@@ -177,6 +177,15 @@ interface OutputRow {
   readonly labels: Labels;
 }
 
+/** Which cells of an output row make one result row: those of a quantile, or all. */
+interface Variant {
+  readonly param: number;
+  /** The quantile whose steps belong to it; null when all do. */
+  readonly phi: number | null;
+  /** Value of the label that tells quantiles apart. */
+  readonly text: string;
+}
+
 /**
  * histogram_quantile(s) and histogram_fraction. Buckets of a classic histogram are separate rows, so
  * the child is read to its end; native histograms are reduced to numbers as they come.
@@ -194,6 +203,7 @@ class BucketsOperator implements Operator {
   #kept = new Map<number, { v: Float64Array; has: Uint8Array }>();
   #held = 0;
   #outputs: OutputRow[] = [];
+  #variants: Variant[] = [];
   #next = 0;
 
   constructor(child: Operator, options: BucketsOptions, context: QueryContext) {
@@ -404,18 +414,33 @@ class BucketsOperator implements Operator {
     return { v: values, has, labels: group.labels };
   }
 
+  /** One variant for a plain function, else one per quantile that a parameter ever has. */
+  #chooseVariants(): void {
+    if (this.#options.label === "") {
+      this.#variants = [{ param: 0, phi: null, text: "" }];
+      return;
+    }
+    for (let param = 0; param < this.#params.length; param++) {
+      const values = [...new Set(this.#params[param]!)];
+      for (const phi of values) {
+        this.#variants.push({
+          param,
+          phi: values.length === 1 ? null : phi,
+          text: openMetricsFloat(phi),
+        });
+      }
+    }
+  }
+
   /** Output labels: per row one, or one per quantile. */
   #list(): SeriesList {
     const delayed = this.#context.features.delayedNameRemoval;
     const labels: Labels[] = [];
+    this.#chooseVariants();
     for (const output of this.#outputs) {
       const base = delayed ? output.labels : dropName(output.labels);
-      if (this.#options.label === "") {
-        labels.push(base);
-        continue;
-      }
-      for (const phi of this.#params) {
-        labels.push(withLabel(base, this.#options.label, openMetricsFloat(phi[0]!)));
+      for (const { text } of this.#variants) {
+        labels.push(text === "" ? base : withLabel(base, this.#options.label, text));
       }
     }
     return { labels, dropName: delayed ? new Uint8Array(labels.length).fill(1) : null };
@@ -423,12 +448,18 @@ class BucketsOperator implements Operator {
 
   next(tile: Tile): number {
     const count = this.grid.count;
-    const outputs = this.#outputCount;
+    const variants = this.#variants;
     let row = 0;
-    for (; row < tile.capacity && this.#next < this.#outputs.length * outputs; row++) {
-      const output = this.#outputs[Math.floor(this.#next / outputs)]!;
-      tile.v.set(output.v[this.#next % outputs]!, row * count);
-      tile.has.set(output.has, row * count);
+    for (; row < tile.capacity && this.#next < this.#outputs.length * variants.length; row++) {
+      const output = this.#outputs[Math.floor(this.#next / variants.length)]!;
+      const { param, phi } = variants[this.#next % variants.length]!;
+      const at = row * count;
+      tile.v.set(output.v[param]!, at);
+      tile.has.set(output.has, at);
+      if (phi !== null) {
+        const values = this.#params[param]!;
+        for (let k = 0; k < count; k++) if (!Object.is(values[k], phi)) tile.has[at + k] = 0;
+      }
       tile.kind[row] = ROW_SPARSE;
       this.#next++;
     }

@@ -1,4 +1,4 @@
-/** Prometheus' own scripts, all of them; there is no list of exceptions. */
+/** Prometheus' own scripts, all of them, and ours; there is no list of exceptions. */
 import assert from "node:assert/strict";
 import { findScripts, runFile } from "./run.ts";
 
@@ -16,6 +16,8 @@ if (scripts.length === 0) {
     console.log(`skipped: no scripts at ${FOLDER}`);
   });
 }
+
+scripts.push(...await findScripts([new URL("scripts", import.meta.url).pathname]));
 
 for (const script of scripts) {
   Deno.test(`PromQL script ${script.split("/").pop()} passes`, async () => {
