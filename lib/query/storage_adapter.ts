@@ -86,6 +86,7 @@ export class QuerierStorage implements Storage {
       withoutReplicaLabels: dedup ? options.replicaLabels : [],
       limit: 0,
       responseBatchSize: options.batchSize,
+      withoutChunkHashes: true,
     };
     const context: CallContext = {
       signal,

@@ -9,6 +9,7 @@ import {
   errorKind,
   MnemeError,
   throwIfAborted,
+  xxhash64Into,
 } from "../base/mod.ts";
 import {
   type AggrParts,
@@ -606,7 +607,8 @@ class BlockReader {
   /** The parts of an aggregate chunk that were asked for. */
   #parts(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
     const parts = readAggrChunk(chunk.data);
-    const out: AggrChunk = { minTime, maxTime };
+    const hashes = new Uint32Array(2 * PART_NAMES.length);
+    const out: AggrChunk = { minTime, maxTime, hashes };
     let missing = 0;
     for (const aggregate of this.#request.aggregates) {
       if (aggregate === AGGR_RAW) continue;
@@ -617,6 +619,7 @@ class BlockReader {
       const part = parts[name];
       if (part !== undefined) {
         out[name] = part;
+        xxhash64Into(part.data, hashes, aggregate * 2);
         continue;
       }
       // Histograms have no smallest and no largest value; for floats every part must be there.

@@ -314,7 +314,11 @@ export class BucketStore implements Store {
 
   /** The answer as messages of the wire, without objects in between. */
   seriesMessages(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array> {
-    const sink = new MessageSink(request.responseBatchSize, this.#pool);
+    const sink = new MessageSink(
+      request.responseBatchSize,
+      this.#pool,
+      request.withoutChunkHashes !== true,
+    );
     return this.#answer(request, context, sink, encodeWarning, this.#pool);
   }
 

@@ -2,6 +2,7 @@
  * A batch of series of one block with their chunks in memory: columns instead of objects, since a
  * request may touch hundreds of thousands of chunks.
  */
+import { xxhash64Into } from "../base/mod.ts";
 import type { Chunk } from "../chunks/mod.ts";
 import type { Labels } from "../model/mod.ts";
 import type { AggrChunk } from "../storeapi/mod.ts";
@@ -95,15 +96,23 @@ export class SeriesBatch {
 export const DAMAGED = 0;
 export const SPECIAL = 254;
 
-/** A chunk with raw samples only. */
+/** A raw chunk whose hash is made when somebody asks for it. */
 export class RawChunk implements AggrChunk {
   readonly minTime: number;
   readonly maxTime: number;
   readonly raw: Chunk;
+  #hashes: Uint32Array | undefined;
 
   constructor(minTime: number, maxTime: number, encoding: number, data: Uint8Array) {
     this.minTime = minTime;
     this.maxTime = maxTime;
     this.raw = { encoding, data };
+  }
+  get hashes(): Uint32Array {
+    if (this.#hashes === undefined) {
+      this.#hashes = new Uint32Array(2);
+      xxhash64Into(this.raw.data, this.#hashes);
+    }
+    return this.#hashes;
   }
 }

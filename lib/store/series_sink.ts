@@ -1,4 +1,5 @@
 /** What merged series become: frames of objects for callers in the process, or wire messages. */
+import { xxhash64Into } from "../base/mod.ts";
 import { ENCODING_XOR } from "../chunks/mod.ts";
 import { type Labels } from "../model/mod.ts";
 import { ProtoWriter } from "../rpc/mod.ts";
@@ -74,12 +75,16 @@ export class MessageSink implements SeriesSink<Uint8Array> {
   readonly #most: number;
   readonly #pool: BufferPool;
   readonly #ready: Uint8Array[] = [];
+  readonly #hash = new Uint32Array(2);
   #bytes: Uint8Array;
   #length = HEAD;
   #series = 0;
 
+  readonly #hashes: boolean;
+
   /** Up to `batchSize` series a message (0 and 1: one), in memory of `pool`. */
-  constructor(batchSize: number, pool: BufferPool) {
+  constructor(batchSize: number, pool: BufferPool, hashes: boolean) {
+    this.#hashes = hashes;
     this.#most = Math.max(1, batchSize);
     this.#pool = pool;
     this.#bytes = pool.take(INITIAL_SIZE);
@@ -178,9 +183,12 @@ export class MessageSink implements SeriesSink<Uint8Array> {
     const encoding = batch.encodings[k]!;
     const minTime = batch.minTimes[k]!;
     const maxTime = batch.maxTimes[k]!;
-    // Differs: the hash is left out, which means "not made". Whoever merges stores makes it of the
-    // few chunks that could be equal; making it here cost a tenth of every answer.
-    const part = (encoding === ENCODING_XOR ? 0 : 2) + (n === 0 ? 0 : 1 + varintSize(n) + n);
+    const hash = this.#hash;
+    if (this.#hashes) xxhash64Into(data, hash);
+    const high = hash[0]!;
+    const low = hash[1]!;
+    const part = (encoding === ENCODING_XOR ? 0 : 2) + (n === 0 ? 0 : 1 + varintSize(n) + n) +
+      hashSize(high, low);
     const size = timeSize(minTime) + timeSize(maxTime) + 1 + varintSize(part) + part;
     this.#reserve(size + 8);
     const b = this.#bytes;
@@ -202,7 +210,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
       b.set(data, o);
       o += n;
     }
-    this.#length = o;
+    this.#length = writeHash(b, o, high, low);
   }
 
   /** A series with aggregate or overlapping chunks, through the general codec. */
@@ -303,6 +311,15 @@ function writeTime(b: Uint8Array, o: number, tag: number, t: number): number {
 const TWO_28 = 2 ** 28;
 const TWO_32 = 2 ** 32;
 
+function hashSize(high: number, low: number): number {
+  if (high !== 0) return 1 + Math.ceil((64 - Math.clz32(high)) / 7);
+  return low === 0 ? 0 : 1 + varintSize(low);
+}
+function writeHash(b: Uint8Array, o: number, high: number, low: number): number {
+  if (high === 0 && low === 0) return o;
+  b[o] = 0x18;
+  return writeHalves(b, o + 1, high, low);
+}
 function writeHalves(b: Uint8Array, o: number, high: number, low: number): number {
   while (high !== 0 || low > 0x7f) {
     b[o++] = (low & 0x7f) | 0x80;

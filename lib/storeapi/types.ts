@@ -95,6 +95,11 @@ export interface SeriesRequest {
   readonly limit: number;
   /** Wished number of series a frame; 0 or 1 = one series a frame. */
   readonly responseBatchSize: number;
+  /**
+   * The caller makes hashes of chunks itself where it needs them. Our own extension of the wire,
+   * which others skip as an unknown field.
+   */
+  readonly withoutChunkHashes?: boolean;
 }
 
 /** Request of LabelNames. */

@@ -225,6 +225,9 @@ export function strategyNumber(strategy: PartialResponseStrategy): number {
 
 // ---- SeriesRequest ------------------------------------------------------------------------
 
+/** Field of our own, far from the numbers that others give out. */
+const WITHOUT_CHUNK_HASHES = 50_001;
+
 /** Encodes a SeriesRequest. */
 export function encodeSeriesRequest(q: SeriesRequest): Uint8Array {
   const w = new ProtoWriter();
@@ -242,6 +245,7 @@ export function encodeSeriesRequest(q: SeriesRequest): Uint8Array {
   w.strings(14, q.withoutReplicaLabels);
   w.int64(15, q.limit);
   w.int64(16, q.responseBatchSize);
+  w.bool(WITHOUT_CHUNK_HASHES, q.withoutChunkHashes ?? false);
   return w.finish();
 }
 
@@ -261,6 +265,7 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
   const withoutReplicaLabels: string[] = [];
   let limit = 0;
   let responseBatchSize = 0;
+  let withoutChunkHashes = false;
   while (r.next()) {
     switch (r.field) {
       case 1:
@@ -305,6 +310,9 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
       case 16:
         responseBatchSize = r.int64();
         break;
+      case WITHOUT_CHUNK_HASHES:
+        withoutChunkHashes = r.bool();
+        break;
       default:
         r.skip();
     }
@@ -323,6 +331,7 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
     withoutReplicaLabels,
     limit: Math.max(0, limit),
     responseBatchSize: Math.max(0, responseBatchSize),
+    ...(withoutChunkHashes ? { withoutChunkHashes } : {}),
   };
 }
 
