@@ -43,11 +43,14 @@ function scaleByPowerOfTwo(x: number, exponent: number): number {
   if (exponent > 1023) {
     return exponent > 1100 ? x * Infinity : x * 2 ** (exponent - 1000) * 2 ** 1000;
   }
-  if (exponent >= -1022) return x * 2 ** exponent;
+  if (exponent >= -1022) return x * POWERS[exponent + 1022]!;
   if (exponent < -1075) return 0;
   // The result is subnormal: scale up exactly first, so that only the last step rounds.
   return x * 4 * 2 ** (exponent + 998) * 2 ** -1000;
 }
+
+/** Powers of two from 2^-1022 to 2^1023: a look-up is much cheaper than `**`. */
+const POWERS: Float64Array = Float64Array.from({ length: 2046 }, (_, i) => 2 ** (i - 1022));
 
 /** Bounds of schema 8 within [0.5, 1); coarser schemas take every 2nd, 4th, … of them. */
 const FRACTIONS: Float64Array = Float64Array.of(

@@ -32,6 +32,11 @@ export class BucketCursor {
   #at = 0;
   #index = 0;
   #up = true;
+  #positive = false;
+  /** What advance() last found: the zero bucket, or the index and side of another one. */
+  #zero = false;
+  #found = 0;
+  #foundPositive = false;
 
   /** Starts over with `h`, which must not change until the walk ends. */
   reset(h: FloatHistogram, descending = false): this {
@@ -44,6 +49,7 @@ export class BucketCursor {
 
   #enter(positive: boolean): void {
     const h = this.#h!;
+    this.#positive = positive;
     this.#spans = positive ? h.positiveSpans : h.negativeSpans;
     this.#buckets = positive ? h.positiveBuckets : h.negativeBuckets;
     // Ascending values: negative buckets from the highest index down, positive ones upwards.
@@ -85,41 +91,59 @@ export class BucketCursor {
     return true;
   }
 
-  /** Moves to the next bucket, empty ones included; false at the end. */
+  /** Moves to the next bucket, empty ones included, and finds its bounds; false at the end. */
   next(): boolean {
-    const h = this.#h!;
-    const threshold = h.zeroThreshold;
+    if (!this.advance()) return false;
+    this.locate();
+    return true;
+  }
+
+  /** Moves to the next bucket and sets `count` only; false at the end. */
+  advance(): boolean {
     for (;;) {
       if (this.#stage === 1) {
         this.#stage = 2;
         this.#enter(!this.#descending);
-        if (h.zeroCount > 0) {
-          this.lower = -threshold;
-          this.upper = threshold;
-          this.count = h.zeroCount;
-          this.boundary = CLOSED_BOTH;
+        if (this.#h!.zeroCount > 0) {
+          this.count = this.#h!.zeroCount;
+          this.#zero = true;
           return true;
         }
       }
-      if (!this.#step()) {
-        if (this.#stage === 2) return false;
-        this.#stage = 1;
-        continue;
+      if (this.#step()) {
+        this.count = this.#buckets[this.#at]!;
+        this.#zero = false;
+        this.#found = this.#index;
+        this.#foundPositive = this.#positive;
+        return true;
       }
-      const custom = usesCustomBuckets(h);
-      const upper = bucketBound(this.#index, h.schema, h.customValues);
-      const lower = bucketBound(this.#index - 1, h.schema, h.customValues);
-      this.count = this.#buckets[this.#at]!;
-      if ((this.#stage === 2) === !this.#descending) {
-        this.lower = !custom && lower < threshold ? threshold : lower;
-        this.upper = upper;
-        this.boundary = custom && this.#index === 0 ? CLOSED_BOTH : OPEN_LEFT;
-      } else {
-        this.lower = -upper;
-        this.upper = lower < threshold ? -threshold : -lower;
-        this.boundary = OPEN_RIGHT;
-      }
-      return true;
+      if (this.#stage === 2) return false;
+      this.#stage = 1;
+    }
+  }
+
+  /** Sets the bounds of the bucket that advance() last moved to. */
+  locate(): void {
+    const h = this.#h!;
+    const threshold = h.zeroThreshold;
+    if (this.#zero) {
+      this.lower = -threshold;
+      this.upper = threshold;
+      this.boundary = CLOSED_BOTH;
+      return;
+    }
+    const index = this.#found;
+    const custom = usesCustomBuckets(h);
+    const upper = bucketBound(index, h.schema, h.customValues);
+    const lower = bucketBound(index - 1, h.schema, h.customValues);
+    if (this.#foundPositive) {
+      this.lower = !custom && lower < threshold ? threshold : lower;
+      this.upper = upper;
+      this.boundary = custom && index === 0 ? CLOSED_BOTH : OPEN_LEFT;
+    } else {
+      this.lower = -upper;
+      this.upper = lower < threshold ? -threshold : -lower;
+      this.boundary = OPEN_RIGHT;
     }
   }
 }

@@ -300,6 +300,11 @@ function mergeSide(
   if (buckets.length === 0) return;
   const own = positive ? target.positiveSpans : target.negativeSpans;
   if (!sameSpans(own, spans)) {
+    if (covers(own, spans)) {
+      const sums = positive ? target.positiveBuckets : target.negativeBuckets;
+      const losses = lost === null ? null : positive ? lost.positiveBuckets : lost.negativeBuckets;
+      return mergeCovered(own, sums, losses, spans, buckets, sign);
+    }
     const from = bucketIndexes(own);
     const add = bucketIndexes(spans);
     const union = unionOfIndexes(from, add);
@@ -316,6 +321,64 @@ function mergeSide(
     const x = sign * buckets[i]!;
     losses[i] = lossOf(x, sums[i]!, losses[i]!);
     sums[i]! += x;
+  }
+}
+
+/** True when every bucket of `inner` is one of `outer`. */
+function covers(outer: readonly Span[], inner: readonly Span[]): boolean {
+  let o = 0;
+  let from = outer.length > 0 ? outer[0]!.offset : 0;
+  let to = outer.length > 0 ? from + outer[0]!.length : 0;
+  let index = 0;
+  for (let i = 0; i < inner.length; i++) {
+    index += inner[i]!.offset;
+    const end = index + inner[i]!.length;
+    while (index < end) {
+      while (o < outer.length && to <= index) {
+        if (++o === outer.length) break;
+        from = to + outer[o]!.offset;
+        to = from + outer[o]!.length;
+      }
+      if (o === outer.length || index < from) return false;
+      index = to < end ? to : end;
+    }
+  }
+  return true;
+}
+
+/** Adds buckets into a layout that covers theirs. */
+function mergeCovered(
+  own: readonly Span[],
+  sums: Float64Array,
+  losses: Float64Array | null,
+  spans: readonly Span[],
+  buckets: Float64Array,
+  sign: number,
+): void {
+  let o = 0;
+  let from = own[0]!.offset;
+  let to = from + own[0]!.length;
+  // Place of bucket `from` among the sums.
+  let place = 0;
+  let index = 0;
+  let b = 0;
+  for (let i = 0; i < spans.length; i++) {
+    index += spans[i]!.offset;
+    const end = index + spans[i]!.length;
+    while (index < end) {
+      while (to <= index) {
+        place += own[o]!.length;
+        o++;
+        from = to + own[o]!.offset;
+        to = from + own[o]!.length;
+      }
+      const stop = to < end ? to : end;
+      for (let at = place + index - from; index < stop; index++, at++) {
+        const x = sign * buckets[b++]!;
+        if (losses !== null) losses[at] = lossOf(x, sums[at]!, losses[at]!);
+        sums[at]! += x;
+      }
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { runBench } from "../base/testing/bench.ts";
 import { Random } from "../base/testing/random.ts";
+import { bench } from "./histogram_bench.ts";
 import {
   addHistogram,
   bitsOf,
@@ -202,6 +204,28 @@ Deno.test("addHistogram() and subtractHistogram() agree with counting by bucket 
   }
 });
 
+Deno.test("addHistogram() agrees with counting when many layouts meet", () => {
+  const random = new Random(19);
+  for (let round = 0; round < 50; round++) {
+    const parts = Array.from({ length: 30 }, () => randomHistogram(random, 2));
+    const plain = copyHistogram(parts[0]!);
+    const sum = new HistogramSum(parts[0]!);
+    const want = new Map<number, number>();
+    for (const part of parts) {
+      if (part !== parts[0]) {
+        addHistogram(plain, part);
+        sum.add(part);
+      }
+      for (const [index, n] of byIndex(part, 2, true)) want.set(index, (want.get(index) ?? 0) + n);
+    }
+    for (const h of [plain, sum.result()]) {
+      const got = byIndex(h, 2, true);
+      assert.equal(got.size, want.size);
+      for (const [index, n] of want) assert.equal(got.get(index), n);
+    }
+  }
+});
+
 Deno.test("addHistogram() widens the narrower zero bucket and takes whole populated buckets", () => {
   // Threshold 1.5 lies inside the populated bucket (1, 2], so the zero bucket grows to 2.
   const wide = parseHistogram("{{z_bucket:1 z_bucket_w:1.5 count:2 offset:2 buckets:[1]}}");
@@ -395,6 +419,13 @@ Deno.test("BucketCursor walks all buckets both ways and clips at the zero bucket
   assert.deepEqual(walk(true), up.reverse());
 });
 
+Deno.test("BucketCursor.locate() knows the last bucket after the walk has ended", () => {
+  const cursor = new BucketCursor().reset(parseHistogram("{{n_offset:1 n_buckets:[4 5]}}"));
+  while (cursor.advance());
+  cursor.locate();
+  assert.deepEqual([cursor.lower, cursor.upper, cursor.count], [-2, -1, 4]);
+});
+
 Deno.test("formatHistogram() and histogramJson() print what Prometheus prints", () => {
   const h = parseHistogram(
     "{{sum:2349209.5 count:10 z_bucket:2 z_bucket_w:0.001 buckets:[1 2 0] n_buckets:[5]}}",
@@ -487,4 +518,8 @@ Deno.test("trimHistogram() of custom buckets counts open ends as infinite", () =
   assert.ok(Math.abs(upper.sum[0]! - (2.5 + 45 + 2.4 * 11.5)) < 1e-9);
   assert.equal(trimHistogram(h, 30, true).count, 14);
   assert.equal(trimHistogram(h, 30, false).count, 1);
+});
+
+Deno.test("histogram_bench.ts runs", async () => {
+  assert.equal((await runBench(bench, { size: "small" })).length, 8);
 });

@@ -144,17 +144,18 @@ export class NativeKernel {
     let rank = ascending ? phi * h.count : (1 - phi) * h.count;
     const cursor = this.#cursor.reset(h, !ascending);
     let count = 0;
-    let lower = 0;
-    let upper = 0;
     let inBucket = 0;
-    while (cursor.next()) {
-      lower = cursor.lower;
-      upper = cursor.upper;
+    let any = false;
+    while (cursor.advance()) {
+      any = true;
       inBucket = cursor.count;
       if (inBucket === 0) continue;
       count += inBucket;
       if (count >= rank) break;
     }
+    if (any) cursor.locate();
+    let lower = any ? cursor.lower : 0;
+    let upper = any ? cursor.upper : 0;
     const custom = usesCustomBuckets(h);
     if (custom) {
       if (lower === -Infinity) {
