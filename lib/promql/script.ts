@@ -367,8 +367,9 @@ class Script {
   }
 }
 
+/** A command ends the lines of the one before; a series may be called `load` or `eval`, too. */
 function isCommand(line: string): boolean {
-  return /^(clear|load(_with_nhcb)?|eval(_\w+)?)(\s|$)/.test(line);
+  return /^(clear|load(_with_nhcb)?\s+[\da-z]*[a-z]|eval(_\w+)?\s+(instant|range)\s.*)$/.test(line);
 }
 
 /** Times in scripts are durations since the epoch. Returns ms. */
