@@ -8,13 +8,18 @@ import { registerProcessMetrics } from "./process_metrics.ts";
 
 const here = new URL(".", import.meta.url).href;
 
-/** A program that tells what it is told; `stubborn` never ends by itself. */
-function program(stubborn: boolean): string {
+/**
+ * A program that tells what it is told; `stubborn` never ends by itself. Each look at its clock
+ * finds it `msPerLook` later.
+ */
+function program(stubborn: boolean, msPerLook: number): string {
   return `
     import { listenSignals } from "${here}signals.ts";
     import { createLogger } from "${here}../telemetry/mod.ts";
     const logger = createLogger({ level: "info", format: "logfmt", sink: (l) => console.log(l) });
-    const signals = listenSignals(logger);
+    let ms = 0;
+    const now = () => ms += ${msPerLook};
+    const signals = listenSignals(logger, (code) => Deno.exit(code), now);
     signals.onReload(() => console.log("reloaded"));
     const timer = setInterval(() => {}, 1000);
     signals.stop.addEventListener("abort", () => {
@@ -25,13 +30,13 @@ function program(stubborn: boolean): string {
   `;
 }
 
-async function start(stubborn: boolean) {
+async function start(stubborn: boolean, msPerLook = 1000) {
   const lines: string[] = [];
   const waiters: (() => void)[] = [];
   const child = ChildProcess.start({
     name: "signals",
     command: Deno.execPath(),
-    args: ["eval", "--no-lock", program(stubborn)],
+    args: ["eval", "--no-lock", program(stubborn, msPerLook)],
     onLine(line) {
       lines.push(line);
       for (const wake of waiters.splice(0)) wake();
@@ -67,6 +72,20 @@ Deno.test("listenSignals() ends the process at the second signal", async () => {
   child.kill("SIGINT");
   assert.equal(await child.exit, 130);
   await seen("caught second signal");
+});
+
+Deno.test("listenSignals() takes echoes of one Ctrl-C for one signal", async () => {
+  const { child, lines, seen } = await start(true, 1);
+  child.kill("SIGINT");
+  await seen("stopping");
+  child.kill("SIGTERM");
+  child.kill("SIGINT");
+  child.kill("SIGHUP");
+  await seen("reloaded");
+  assert.ok(child.running);
+  assert.ok(!lines.some((line) => line.includes("second signal")), lines.join("\n"));
+  child.kill("SIGKILL");
+  await child.exit;
 });
 
 Deno.test("registerProcessMetrics() exports the process and the build", async () => {

@@ -17,12 +17,20 @@ const STOP_SIGNALS = [
   { signal: "SIGTERM", word: "terminated", number: 15 },
 ] as const;
 
-/** Starts to listen; a second stop signal ends the process at once. */
+/**
+ * One Ctrl-C can arrive several times: from the terminal, and passed on by npx, `deno task` or a
+ * supervisor. Signals this close to the first (milliseconds) are the same request.
+ */
+const SAME_REQUEST_MS = 500;
+
+/** Starts to listen; a second stop signal, not an echo of the first, ends the process at once. */
 export function listenSignals(
   logger: Logger,
   exit: (code: number) => void = (code) => Deno.exit(code),
+  now: () => number = () => performance.now(),
 ): ProcessSignals {
   const controller = new AbortController();
+  let stoppedAt = 0;
   const listeners = new Set<() => void>();
   const undo: (() => void)[] = [];
   const listen = (signal: Deno.Signal, handler: () => void) => {
@@ -32,11 +40,13 @@ export function listenSignals(
   for (const { signal, word, number } of STOP_SIGNALS) {
     listen(signal, () => {
       if (controller.signal.aborted) {
+        if (now() - stoppedAt < SAME_REQUEST_MS) return;
         logger.warn("caught second signal. Exiting at once.", { signal: word });
         exit(128 + number);
         return;
       }
       logger.info("caught signal. Exiting.", { signal: word });
+      stoppedAt = now();
       controller.abort();
     });
   }
