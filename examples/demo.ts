@@ -83,13 +83,19 @@ async function readMarker(file: string): Promise<Marker | undefined> {
   }
 }
 
-async function generate(dataDir: string, bucket: string, marker: string): Promise<Marker> {
+async function generate(
+  dataDir: string,
+  bucket: string,
+  marker: string,
+  signal: AbortSignal,
+): Promise<Marker> {
   await Deno.remove(bucket, { recursive: true }).catch(() => undefined);
   await Deno.mkdir(bucket, { recursive: true });
   const bench = ["run", "-A", `${root}cmd/bench.ts`, "block"];
   const plan = await new Deno.Command(Deno.execPath(), {
     args: [...bench, "plan", `--profile=${PROFILE}`, '--labels=cluster="demo"'],
     stderr: "inherit",
+    signal,
   }).output();
   if (!plan.success) throw new MnemeError("internal", "cannot plan the demo data");
   const gen = new Deno.Command(Deno.execPath(), {
@@ -97,6 +103,7 @@ async function generate(dataDir: string, bucket: string, marker: string): Promis
     stdin: "piped",
     stdout: "inherit",
     stderr: "inherit",
+    signal,
   }).spawn();
   const writer = gen.stdin.getWriter();
   await writer.write(plan.stdout);
@@ -149,6 +156,8 @@ function checkPorts(addresses: Record<AddressFlag, string>): void {
   }
 }
 
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 async function main(options: Options): Promise<void> {
   checkPorts(options.addresses);
   await Deno.mkdir(options.dataDir, { recursive: true });
@@ -156,9 +165,10 @@ async function main(options: Options): Promise<void> {
   const bucket = `${dataDir}/bucket`;
   const stopping = new AbortController();
   const stop = () => stopping.abort();
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
+  // SIGHUP too: the terminal was closed, and the servers would take it as "reload" and live on.
+  for (const name of STOP_SIGNALS) Deno.addSignalListener(name, stop);
   const children: ChildProcess[] = [];
+  let generated = false;
   const start = (name: string, args: string[]) => {
     const child = ChildProcess.start({
       name,
@@ -174,7 +184,7 @@ async function main(options: Options): Promise<void> {
     if (marker === undefined) {
       console.log(`Generating a year of metrics (${PROFILE}) …`);
       const began = performance.now();
-      marker = await generate(dataDir, bucket, `${dataDir}/demo.json`);
+      marker = await generate(dataDir, bucket, `${dataDir}/demo.json`, stopping.signal);
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
       console.log(`  ${marker.blocks} blocks in ${bucket}, ${seconds} s`);
     } else {
@@ -182,6 +192,7 @@ async function main(options: Options): Promise<void> {
         `Reusing ${marker.blocks} blocks in ${bucket} (remove the folder to start afresh)`,
       );
     }
+    generated = true;
     const { addresses } = options;
     const store = start("store", [
       `--objstore.config=type: FILESYSTEM\nconfig:\n  directory: ${JSON.stringify(bucket)}`,
@@ -222,9 +233,14 @@ async function main(options: Options): Promise<void> {
     if (!stopping.signal.aborted) throw error;
   } finally {
     await Promise.all(children.map((child) => child.stop()));
-    Deno.removeSignalListener("SIGINT", stop);
-    Deno.removeSignalListener("SIGTERM", stop);
-    if (stopping.signal.aborted) console.log("\nStopped; the data stays for the next start.");
+    for (const name of STOP_SIGNALS) Deno.removeSignalListener(name, stop);
+    if (stopping.signal.aborted) {
+      console.log(
+        generated
+          ? "\nStopped; the data stays for the next start."
+          : "\nStopped; the next start generates the data again.",
+      );
+    }
   }
 }
 
