@@ -57,9 +57,6 @@ const CONNECT_RETRY_MS = 250;
 const CONNECT_RETRY_MAX_MS = 5000;
 const MAX_MESSAGE = 0x7fffffff;
 
-/** Window of HTTP/2 flow control of servers, bytes. */
-export const FLOW_CONTROL_WINDOW = 16 * 1024 * 1024;
-
 /** Connects to `address` (`host:port`) on the first call. */
 export function connectRpc(address: string, options: RpcClientOptions = {}): RpcClient {
   return new H2Client(address, options);

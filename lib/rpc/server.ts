@@ -2,22 +2,14 @@
  * Serves tables of methods over gRPC on one address. Requests and responses are raw bytes; errors
  * become statuses by their kind; a stream's next response is asked for when there is room for it.
  */
-import * as grpc from "@grpc/grpc-js";
 import { errorMessage, MnemeError } from "../base/mod.ts";
-import { FLOW_CONTROL_WINDOW } from "./client.ts";
+import type { KeepaliveTimes } from "./h2/keepalive.ts";
+import { type H2ServerStream, ServerConnection, unknownMethod } from "./h2/server_connection.ts";
+import { type Listener, listenSockets, type ServerTls } from "./h2/socket.ts";
 import type { Method, ServerCall, ServerObserver, Service } from "./service.ts";
-import { RpcError, STATUS_CANCELLED, STATUS_OK, STATUS_UNAVAILABLE, statusOf } from "./status.ts";
+import { RpcError, STATUS_INTERNAL, STATUS_OK, statusOf } from "./status.ts";
 
-// Its lines would go to the console beside ours; every failure reaches us as an error.
-grpc.setLogVerbosity(grpc.logVerbosity.NONE);
-
-/** Certificates of a server (PEM). */
-export interface ServerTls {
-  readonly cert: Uint8Array;
-  readonly key: Uint8Array;
-  /** When set, clients must show a certificate signed by it. */
-  readonly clientCa?: Uint8Array;
-}
+export type { ServerTls } from "./h2/socket.ts";
 
 /** Settings of a server. */
 export interface RpcServerOptions {
@@ -33,6 +25,7 @@ export interface RpcServerOptions {
   readonly observer?: ServerObserver;
   /** Flag named in the message about a busy address. */
   readonly addressFlag?: string;
+  readonly keepalive?: KeepaliveTimes;
 }
 
 /** A running server. */
@@ -45,13 +38,10 @@ export interface RpcServer {
 
 /** Requests of the Store API are small; a receiver of samples sets a larger bound. */
 const DEFAULT_MAX_RECEIVE = 64 * 1024 * 1024;
-/** Bytes and messages handed to the transport but not yet sent, a stream. */
-const WRITE_AHEAD_BYTES = 1024 * 1024;
-const WRITE_AHEAD_MESSAGES = 64;
-
-const serialize = (message: Uint8Array): Buffer =>
-  Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-const deserialize = (buffer: Buffer): Uint8Array => buffer;
+/** Connections are renewed at their age give or take this part, so that they do not all at once. */
+const AGE_JITTER = 0.1;
+/** How long handlers that were told to end may take to do so, ms. */
+const LAST_WAIT = 1000;
 
 /**
  * Starts a server.
@@ -59,78 +49,38 @@ const deserialize = (buffer: Buffer): Uint8Array => buffer;
  * Throws: `unavailable` with one line that names address and flag when it cannot listen.
  */
 export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
-  const server = new grpc.Server({
-    "grpc.max_receive_message_length": options.maxReceiveBytes ?? DEFAULT_MAX_RECEIVE,
-    "grpc.max_send_message_length": -1,
-    "grpc-node.flow_control_window": FLOW_CONTROL_WINDOW,
-    ...(options.maxConnectionAgeMs === undefined || options.maxConnectionAgeMs <= 0
-      ? {}
-      : { "grpc.max_connection_age_ms": options.maxConnectionAgeMs }),
-  });
-  const stopping = new AbortController();
-  const killed = new AbortController();
-  const calls = new Calls(options.observer ?? {}, stopping.signal, killed.signal);
-  for (const service of options.services) {
-    const definition: Record<string, grpc.MethodDefinition<Uint8Array, Uint8Array>> = {};
-    const handlers: grpc.UntypedServiceImplementation = {};
-    for (const [name, method] of Object.entries(service.methods)) {
-      definition[name] = {
-        path: `/${service.name}/${name}`,
-        requestStream: method.kind === "bidi",
-        responseStream: method.kind !== "unary",
-        requestSerialize: serialize,
-        requestDeserialize: deserialize,
-        responseSerialize: serialize,
-        responseDeserialize: deserialize,
-      };
-      handlers[name] = calls.handler(service.name, name, method);
-    }
-    server.addService(definition, handlers);
-  }
-  const port = await listen(server, options);
+  const server = new Server(options);
+  const listener = await listen(options, server);
   const host = options.address.slice(0, options.address.lastIndexOf(":"));
   return {
-    address: `${host}:${port}`,
+    address: `${host}:${listener.port}`,
     async stop(graceMs) {
-      stopping.abort();
-      const done = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      if (graceMs > 0) {
-        let timer: ReturnType<typeof setTimeout> | undefined;
-        const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
-        await Promise.race([done, late]);
-        clearTimeout(timer);
-      }
-      killed.abort(new MnemeError("unavailable", "the server is shutting down"));
-      server.forceShutdown();
-      await done;
+      await listener.close();
+      await server.stop(graceMs);
     },
   };
 }
 
-async function listen(server: grpc.Server, options: RpcServerOptions): Promise<number> {
+async function listen(options: RpcServerOptions, server: Server): Promise<Listener> {
   const { address, tls, addressFlag = "--grpc-address" } = options;
-  const buffer = (pem: Uint8Array) => Buffer.from(pem);
-  const credentials = tls === undefined
-    ? grpc.ServerCredentials.createInsecure()
-    : grpc.ServerCredentials.createSsl(
-      tls.clientCa === undefined ? null : buffer(tls.clientCa),
-      [{ cert_chain: buffer(tls.cert), private_key: buffer(tls.key) }],
-      tls.clientCa !== undefined,
-    );
   try {
-    return await new Promise<number>((resolve, reject) => {
-      server.bindAsync(address, credentials, (error, port) => {
-        if (error === null) resolve(port);
-        else reject(error);
-      });
+    return await listenSockets(address, tls, (socket, peer) => {
+      server.connected(
+        (handle) =>
+          new ServerConnection(socket, peer, {
+            maxReceiveBytes: options.maxReceiveBytes ?? DEFAULT_MAX_RECEIVE,
+            handle,
+            ...(options.keepalive === undefined ? {} : { keepalive: options.keepalive }),
+          }),
+      );
     });
   } catch (error) {
     const text = errorMessage(error);
-    const cause = /EADDRINUSE|in use/i.test(text)
+    const cause = /in use|EADDRINUSE/i.test(text)
       ? "the address is already in use"
-      : /EACCES|permission/i.test(text)
+      : /permission|EACCES/i.test(text)
       ? "permission denied"
-      : /EADDRNOTAVAIL/.test(text)
+      : /cannot assign|EADDRNOTAVAIL/i.test(text)
       ? "the address is not one of this machine"
       : text;
     throw new MnemeError(
@@ -141,205 +91,155 @@ async function listen(server: grpc.Server, options: RpcServerOptions): Promise<n
   }
 }
 
-/** What the three kinds of calls have in common. */
-interface AnyCall {
-  on(event: "cancelled", listener: () => void): unknown;
-  getPeer(): string;
-  readonly metadata: grpc.Metadata;
+interface Route {
+  readonly service: string;
+  readonly name: string;
+  readonly method: Method;
 }
-type WritableCall =
-  | grpc.ServerWritableStream<Uint8Array, Uint8Array>
-  | grpc.ServerDuplexStream<Uint8Array, Uint8Array>;
 
-/** Runs handlers and keeps every failure inside its call. */
-class Calls {
+type Handle = (stream: H2ServerStream, peer: string) => Promise<void>;
+
+/** Connections and the routes they share; keeps every failure inside its call. */
+class Server {
+  readonly #routes = new Map<string, Route>();
+  readonly #services: ReadonlySet<string>;
   readonly #observer: ServerObserver;
-  readonly #stopping: AbortSignal;
-  readonly #killed: AbortSignal;
+  readonly #maxAge: number;
+  readonly #connections = new Map<ServerConnection, ReturnType<typeof setTimeout> | undefined>();
+  readonly #stopping = new AbortController();
 
-  constructor(observer: ServerObserver, stopping: AbortSignal, killed: AbortSignal) {
-    this.#observer = observer;
-    this.#stopping = stopping;
-    this.#killed = killed;
+  constructor(options: RpcServerOptions) {
+    this.#observer = options.observer ?? {};
+    this.#maxAge = options.maxConnectionAgeMs ?? 0;
+    this.#services = new Set(options.services.map((s) => s.name));
+    for (const service of options.services) {
+      for (const [name, method] of Object.entries(service.methods)) {
+        this.#routes.set(`/${service.name}/${name}`, { service: service.name, name, method });
+      }
+    }
   }
 
-  handler(service: string, name: string, method: Method): grpc.UntypedHandleCall {
-    const run = async (call: AnyCall, work: (info: ServerCall) => Promise<void>) => {
-      const observer = this.#observer;
-      const began = performance.now();
-      const controller = new AbortController();
-      const cancel = () => controller.abort(new MnemeError("canceled", "context canceled"));
-      const kill = () => controller.abort(this.#killed.reason);
-      call.on("cancelled", cancel);
-      this.#killed.addEventListener("abort", kill, { once: true });
-      observer.started?.(service, name, method.kind);
-      let error: unknown;
-      let code = STATUS_OK;
-      try {
-        await work({
-          signal: controller.signal,
-          stopping: this.#stopping,
-          metadata: textMetadata(call.metadata),
-          peer: call.getPeer(),
-        });
-      } catch (e) {
-        error = e;
-        code = statusOf(e).code;
-      }
-      this.#killed.removeEventListener("abort", kill);
-      // Whatever the handler left running ends with its call.
-      cancel();
-      const peer = call.getPeer();
-      const seconds = (performance.now() - began) / 1000;
-      observer.ended?.({ service, method: name, kind: method.kind, code, seconds, peer, error });
-    };
-    const observed = {
-      received: () => this.#observer.received?.(service, name, method.kind),
-      sent: () => this.#observer.sent?.(service, name, method.kind),
-    };
-    if (method.kind === "unary") {
-      return (
-        call: grpc.ServerUnaryCall<Uint8Array, Uint8Array>,
-        callback: grpc.sendUnaryData<Uint8Array>,
-      ) => {
-        void run(call, async (info) => {
-          observed.received();
-          try {
-            const response = await method.handle(call.request, info);
-            if (info.signal.aborted) throw canceled(info.signal);
-            observed.sent();
-            guarded(() => callback(null, response));
-          } catch (error) {
-            guarded(() => callback(statusOf(error), null));
-            throw error;
-          }
-        });
-      };
+  connected(open: (handle: Handle) => ServerConnection): void {
+    const connection = open((stream, peer) => this.#handle(stream, peer));
+    const age = this.#maxAge * (1 + AGE_JITTER * (2 * Math.random() - 1));
+    this.#connections.set(
+      connection,
+      this.#maxAge > 0
+        ? setTimeout(() => connection.drain(), Math.min(age, 0x7fffffff))
+        : undefined,
+    );
+    if (this.#stopping.signal.aborted) connection.drain();
+    void connection.ended.then(() => {
+      clearTimeout(this.#connections.get(connection));
+      this.#connections.delete(connection);
+    });
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping.abort();
+    const all = () => [...this.#connections.keys()];
+    const ended = Promise.all(all().map((c) => c.ended));
+    for (const connection of all()) connection.drain();
+    if (graceMs > 0) await within(ended, graceMs);
+    for (const connection of all()) connection.cutOff();
+    await within(ended, LAST_WAIT);
+    for (const timer of this.#connections.values()) clearTimeout(timer);
+  }
+
+  async #handle(stream: H2ServerStream, peer: string): Promise<void> {
+    const route = this.#routes.get(stream.path);
+    if (route === undefined) {
+      const { code, details } = statusOf(unknownMethod(stream.path, this.#services));
+      return stream.finish(code, details);
     }
-    if (method.kind === "server_stream") {
-      return (call: grpc.ServerWritableStream<Uint8Array, Uint8Array>) => {
-        void run(call, (info) => {
-          observed.received();
-          return sendAll(
-            call,
-            () => method.handle(call.request, info),
-            info.signal,
-            observed.sent,
-            (response) => method.recycle?.(response),
-          );
-        });
-      };
-    }
-    return (call: grpc.ServerDuplexStream<Uint8Array, Uint8Array>) => {
-      void run(call, (info) => {
-        const requests = readAll(call, observed.received);
-        return sendAll(call, () => method.handle(requests, info), info.signal, observed.sent);
+    const { service, name, method } = route;
+    const observer = this.#observer;
+    const began = performance.now();
+    const handler = new AbortController();
+    const follow = () => handler.abort(stream.signal.reason);
+    stream.signal.addEventListener("abort", follow, { once: true });
+    if (stream.signal.aborted) follow();
+    observer.started?.(service, name, method.kind);
+    let error: unknown;
+    let status = { code: STATUS_OK, details: "" };
+    try {
+      await this.#run(route, stream, {
+        signal: handler.signal,
+        stopping: this.#stopping.signal,
+        metadata: metadataOf(stream),
+        peer,
       });
+    } catch (e) {
+      // What the client or the deadline did is the cause of whatever the handler threw then.
+      error = stream.signal.aborted ? stream.signal.reason : e;
+      status = statusOf(error);
+    }
+    stream.finish(status.code, status.details);
+    stream.signal.removeEventListener("abort", follow);
+    // Whatever the handler left running ends with its call.
+    handler.abort(new MnemeError("canceled", "context canceled"));
+    const seconds = (performance.now() - began) / 1000;
+    observer.ended?.({
+      service,
+      method: name,
+      kind: method.kind,
+      code: status.code,
+      seconds,
+      peer,
+      error,
+    });
+  }
+
+  async #run(route: Route, stream: H2ServerStream, call: ServerCall): Promise<void> {
+    const { service, name, method } = route;
+    const observer = this.#observer;
+    const received = () => observer.received?.(service, name, method.kind);
+    const send = async (response: Uint8Array) => {
+      observer.sent?.(service, name, method.kind);
+      await stream.send(response);
     };
+    if (method.kind === "bidi") {
+      for await (const response of method.handle(requestsOf(stream, received), call)) {
+        await send(response);
+      }
+      return;
+    }
+    const request = await stream.next();
+    if (request === undefined) throw new RpcError(STATUS_INTERNAL, "the call has no request");
+    received();
+    if (method.kind === "unary") await send(await method.handle(request, call));
+    else for await (const response of method.handle(request, call)) await send(response);
   }
 }
 
-/** Requests one by one; iterating the stream itself would destroy its sending half at the end. */
-async function* readAll(
-  call: grpc.ServerDuplexStream<Uint8Array, Uint8Array>,
+async function* requestsOf(
+  stream: H2ServerStream,
   received: () => void,
 ): AsyncIterable<Uint8Array> {
-  const queue: Uint8Array[] = [];
-  let ended = false;
-  let wake: (() => void) | undefined;
-  const notify = () => {
-    const w = wake;
-    wake = undefined;
-    w?.();
-  };
-  const end = () => {
-    ended = true;
-    notify();
-  };
-  call.on("data", (message: Uint8Array) => {
-    queue.push(message);
-    call.pause();
-    notify();
-  });
-  for (const event of ["end", "cancelled", "close"]) call.on(event, end);
   for (;;) {
-    const message = queue.shift();
-    if (message !== undefined) {
-      received();
-      yield message;
-      call.resume();
-    } else if (ended) return;
-    else await new Promise<void>((resolve) => wake = resolve);
+    const request = await stream.next();
+    if (request === undefined) return;
+    received();
+    yield request;
   }
 }
 
-/** Sends responses as the transport takes them; ends the call with the right status. */
-async function sendAll(
-  call: WritableCall,
-  handle: () => AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-  sent: () => void,
-  recycle: (response: Uint8Array) => void = () => {},
-): Promise<void> {
-  let pendingBytes = 0;
-  let pending = 0;
-  let wake: (() => void) | undefined;
-  const notify = () => {
-    const w = wake;
-    wake = undefined;
-    w?.();
-  };
-  signal.addEventListener("abort", notify, { once: true });
-  try {
-    for await (const response of handle()) {
-      if (signal.aborted) throw canceled(signal);
-      const size = response.length;
-      pendingBytes += size;
-      pending++;
-      sent();
-      call.write(response, () => {
-        pendingBytes -= size;
-        pending--;
-        recycle(response);
-        notify();
-      });
-      while (
-        (pendingBytes > WRITE_AHEAD_BYTES || pending >= WRITE_AHEAD_MESSAGES) && !signal.aborted
-      ) {
-        await new Promise<void>((resolve) => wake = resolve);
-      }
-      if (signal.aborted) throw canceled(signal);
-    }
-    guarded(() => call.end());
-  } catch (error) {
-    const status = statusOf(error);
-    guarded(() => call.emit("error", status));
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", notify);
-  }
-}
-
-/** The status of a call that is cut off: CANCELLED by its client, UNAVAILABLE by our stop. */
-function canceled(signal: AbortSignal): RpcError {
-  const reason: unknown = signal.reason;
-  const ours = reason instanceof MnemeError && reason.kind === "unavailable";
-  return new RpcError(ours ? STATUS_UNAVAILABLE : STATUS_CANCELLED, errorMessage(reason));
-}
-
-/** The stream may be gone; writing to it then throws, and there is nobody left to tell. */
-function guarded(send: () => void): void {
-  try {
-    send();
-  } catch {
-    // See above.
-  }
-}
-
-function textMetadata(metadata: grpc.Metadata): ReadonlyMap<string, string> {
+/** Text metadata; binary ones (names ending in `-bin`) and those of the protocol are left out. */
+function metadataOf(stream: H2ServerStream): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
-  for (const [name, value] of Object.entries(metadata.getMap())) {
-    if (typeof value === "string") map.set(name, value);
+  for (const [name, value] of stream.headers) {
+    if (!name.startsWith(":") && !name.endsWith("-bin")) map.set(name, value);
   }
   return map;
+}
+
+/** Waits for the work, but no longer than `ms`. */
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

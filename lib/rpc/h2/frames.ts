@@ -172,6 +172,29 @@ export class FrameIo {
     this.#outLength = at + 9 + n;
     this.#start();
   }
+  /**
+   * Writes a DATA frame with `n` bytes of a gRPC message, whose five bytes of prefix are counted as
+   * offsets -5 to -1.
+   */
+  message(id: number, message: Uint8Array, from: number, n: number): void {
+    if (this.#over) return;
+    this.#reserve(9 + n);
+    const out = this.#out;
+    let at = this.#outLength;
+    this.#view.setUint32(at, (n << 8) | DATA);
+    out[at + 4] = 0;
+    this.#view.setUint32(at + 5, id);
+    at += 9;
+    const end = from + n;
+    const length = message.length;
+    for (; from < 0 && from < end; from++) {
+      // Not compressed, then the length.
+      out[at++] = from === -5 ? 0 : length >>> ((-1 - from) * 8);
+    }
+    if (from < end) out.set(message.subarray(from, end), at);
+    this.#outLength = at + (end - from);
+    this.#start();
+  }
   /** Writes a header block as one frame and continuations. */
   headers(id: number, block: Uint8Array, last: boolean, maxFrame: number): void {
     let at = 0;

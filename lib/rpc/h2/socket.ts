@@ -1,6 +1,6 @@
 /** Byte connections to a peer: TCP in clear text, or TLS. The only file here that opens sockets. */
 import { Buffer } from "node:buffer";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { errorMessage, MnemeError } from "../../base/mod.ts";
 import { RpcError, STATUS_UNAVAILABLE } from "../status.ts";
 
@@ -47,7 +47,10 @@ export async function openSocket(address: string, tls: SocketTls | undefined): P
 }
 
 async function openPlain(hostname: string, port: number): Promise<Socket> {
-  const conn = await Deno.connect({ hostname, port });
+  return plainStream(await Deno.connect({ hostname, port }));
+}
+
+function plainStream(conn: Deno.TcpConn): Socket {
   conn.setNoDelay(true);
   return {
     read: (target) => conn.read(target),
@@ -78,52 +81,162 @@ function openTls(hostname: string, port: number, tls: SocketTls): Promise<Socket
       rejectUnauthorized: tls.skipVerify !== true,
       ALPNProtocols: ["h2"],
     });
-    const parts: Uint8Array[] = [];
-    let ended = false;
-    let failure: unknown;
-    let wake: (() => void) | undefined;
-    const notify = () => {
-      wake?.();
-      wake = undefined;
-    };
+    socket.once("error", reject);
     socket.once("secureConnect", () => {
       socket.off("error", reject);
-      socket.on("error", (error) => {
-        failure = error;
-        ended = true;
-        notify();
-      });
-      resolve({
-        async read(target) {
-          while (parts.length === 0) {
-            if (failure !== undefined) throw failure;
-            if (ended) return null;
-            socket.resume();
-            await new Promise<void>((done) => wake = done);
-          }
-          const part = parts[0]!;
-          const n = Math.min(part.length, target.length);
-          target.set(part.subarray(0, n));
-          if (n === part.length) parts.shift();
-          else parts[0] = part.subarray(n);
-          return n;
-        },
-        write: (bytes) =>
-          new Promise((done, fail) =>
-            socket.write(bytes, (error: Error | null | undefined) => error ? fail(error) : done())
-          ),
-        close: () => void socket.destroy(),
-      });
+      resolve(tlsStream(socket));
     });
-    socket.once("error", reject);
-    socket.on("data", (part: Uint8Array) => {
-      parts.push(part);
-      socket.pause();
-      notify();
-    });
-    socket.on("close", () => {
+  });
+}
+
+/** A TLS socket of Node's kind as a byte stream; reads one piece at a time. */
+function tlsStream(socket: TLSSocket): Socket {
+  const parts: Uint8Array[] = [];
+  let ended = false;
+  let failure: unknown;
+  let wake: (() => void) | undefined;
+  const notify = () => {
+    wake?.();
+    wake = undefined;
+  };
+  socket.on("data", (part: Uint8Array) => {
+    parts.push(part);
+    socket.pause();
+    notify();
+  });
+  socket.on("error", (error) => {
+    failure = error;
+    ended = true;
+    notify();
+  });
+  for (const event of ["end", "close"]) {
+    socket.on(event, () => {
       ended = true;
       notify();
     });
+  }
+  return {
+    async read(target) {
+      while (parts.length === 0) {
+        if (failure !== undefined) throw failure;
+        if (ended) return null;
+        socket.resume();
+        await new Promise<void>((done) => wake = done);
+      }
+      const part = parts[0]!;
+      const n = Math.min(part.length, target.length);
+      target.set(part.subarray(0, n));
+      if (n === part.length) parts.shift();
+      else parts[0] = part.subarray(n);
+      return n;
+    },
+    write: (bytes) =>
+      new Promise((done, fail) =>
+        // Copied: the caller reuses its buffer.
+        socket.write(
+          bytes.slice(),
+          (error: Error | null | undefined) => error ? fail(error) : done(),
+        )
+      ),
+    close: () => void socket.destroy(),
+  };
+}
+
+/** Certificates of a server (PEM). */
+export interface ServerTls {
+  readonly cert: Uint8Array;
+  readonly key: Uint8Array;
+  /** When set, clients must show a certificate signed by it. */
+  readonly clientCa?: Uint8Array;
+}
+
+/** A listening socket. */
+export interface Listener {
+  /** The real port, when port 0 was asked for. */
+  readonly port: number;
+  /** Takes no further connections; resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on `host:port`; an empty host is every address of the machine. `accept` gets each
+ * connection with the peer's address.
+ */
+export async function listenSockets(
+  address: string,
+  tls: ServerTls | undefined,
+  accept: (socket: Socket, peer: string) => void,
+): Promise<Listener> {
+  const m = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
+  const port = Number(m?.[3]);
+  if (m === null || port > 65535) {
+    throw new MnemeError("bad_data", `address '${address}' is not <host>:<port>`);
+  }
+  const hostname = (m[1] ?? m[2]) || "0.0.0.0";
+  return tls === undefined
+    ? listenPlain(hostname, port, accept)
+    : await listenTls(hostname, port, tls, accept);
+}
+
+function listenPlain(
+  hostname: string,
+  port: number,
+  accept: (socket: Socket, peer: string) => void,
+): Listener {
+  const listener = Deno.listen({ hostname, port });
+  const loop = async () => {
+    for await (const conn of listener) {
+      const { hostname, port } = conn.remoteAddr as Deno.NetAddr;
+      accept(plainStream(conn), joinAddress(hostname, port));
+    }
+  };
+  // The loop ends with the listener; a connection that broke while it was accepted is no failure.
+  const run = (): Promise<void> => loop().catch(() => listening ? run() : undefined);
+  let listening = true;
+  const ended = run();
+  return {
+    port: (listener.addr as Deno.NetAddr).port,
+    async close() {
+      if (listening) {
+        listening = false;
+        listener.close();
+      }
+      await ended;
+    },
+  };
+}
+
+function listenTls(
+  hostname: string,
+  port: number,
+  tls: ServerTls,
+  accept: (socket: Socket, peer: string) => void,
+): Promise<Listener> {
+  const server = createTlsServer({
+    cert: Buffer.from(tls.cert),
+    key: Buffer.from(tls.key),
+    ...(tls.clientCa === undefined
+      ? {}
+      : { ca: Buffer.from(tls.clientCa), requestCert: true, rejectUnauthorized: true }),
+    ALPNProtocols: ["h2"],
   });
+  server.on("secureConnection", (socket) => {
+    accept(tlsStream(socket), joinAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0));
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, hostname, () => {
+      server.off("error", reject);
+      const bound = server.address();
+      resolve({
+        port: typeof bound === "object" && bound !== null ? bound.port : port,
+        // Only told of connections that ended: those that are open are the owner's.
+        close: () => new Promise((done) => server.listening ? (server.close(), done()) : done()),
+      });
+    });
+  });
+}
+
+function joinAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
