@@ -46,6 +46,8 @@ export function fetcherMetrics(
       baseSyncs.inc();
       if (failed) failures.inc();
       seconds.observe(duration);
+      // A sync that saw nothing because it failed says nothing about the blocks.
+      if (failed && counts.size === 0) return;
       for (const state of BLOCK_STATES) synced.with({ state }).set(counts.get(state) ?? 0);
     },
     cacheBust: () => busts.inc(),

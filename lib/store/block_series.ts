@@ -390,7 +390,7 @@ class BlockReader {
       figures.series,
     );
     limits.bytes(figures.series.fetchedBytes - before, "fetching series");
-    const items = new SeriesItems();
+    const items = new SeriesItems(Math.min(starts.length * CHUNKS_EXPECTED, 65536));
     const entry = new SeriesEntry();
     let matched = 0;
     for (let i = 0; i < starts.length; i++) {
@@ -632,6 +632,9 @@ class BlockReader {
     return missing > 0 && missing === this.#request.aggregates.length ? [] : [out];
   }
 }
+
+/** Chunks that a series of a two-hour block usually has. */
+const CHUNKS_EXPECTED = 5;
 
 /** Parts of an aggregate chunk by AGGR_ number. */
 const PART_NAMES: readonly (keyof AggrParts | undefined)[] = (() => {

@@ -95,7 +95,7 @@ export interface BucketStoreOptions {
 /** Chunks that the blocks of one request hold at once, bytes in all. */
 const REQUEST_BUFFER = 8 * 1024 * 1024;
 /** Memory that waits for the next reads, bytes. */
-const POOL_BYTES = 12 * 1024 * 1024;
+const POOL_BYTES = 16 * 1024 * 1024;
 /** A block that was uploaded at some time holds data of about these hours before it. */
 const UNREADABLE_SPAN = 2 * 3_600_000;
 const NO_TIME = Number.MAX_SAFE_INTEGER;

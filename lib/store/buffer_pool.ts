@@ -11,6 +11,9 @@ export class BufferPool {
   readonly #maxBytes: number;
   /** By class of size. */
   readonly #free: Uint8Array[][] = [];
+  /** When a buffer of a class was last asked for. */
+  readonly #asked: number[] = [];
+  #tick = 0;
   #bytes = 0;
 
   /** Keeps up to `maxBytes` of unused memory. */
@@ -26,6 +29,7 @@ export class BufferPool {
   /** A buffer of at least `size` bytes with anything in it. */
   take(size: number): Uint8Array {
     const index = classOf(size);
+    this.#asked[index] = ++this.#tick;
     const buffer = this.#free[index]?.pop();
     if (buffer === undefined) return new Uint8Array(sizeOf(index));
     this.#bytes -= buffer.length;
@@ -37,9 +41,20 @@ export class BufferPool {
     const whole = new Uint8Array(buffer.buffer);
     const index = classOf(whole.length);
     if (sizeOf(index) !== whole.length) return; // Not one of ours.
-    if (this.#bytes + whole.length > this.#maxBytes) return;
+    while (this.#bytes + whole.length > this.#maxBytes) if (!this.#evict(index)) return;
     (this.#free[index] ??= []).push(whole);
     this.#bytes += whole.length;
+  }
+
+  /** Lets one buffer go of the class that was asked for longest ago; false when that is `index`. */
+  #evict(index: number): boolean {
+    let oldest = index;
+    this.#free.forEach((free, i) => {
+      if (free.length > 0 && (this.#asked[i] ?? 0) < (this.#asked[oldest] ?? 0)) oldest = i;
+    });
+    if (oldest === index) return false;
+    this.#bytes -= this.#free[oldest]!.pop()!.length;
+    return true;
   }
 }
 

@@ -11,9 +11,16 @@ export class SeriesItems {
   /** Labels as the block has them, without external ones. */
   readonly raw: Labels[] = [];
   readonly starts: number[] = [0];
-  minTimes = new Float64Array(256);
-  maxTimes = new Float64Array(256);
-  refs = new Float64Array(256);
+  minTimes: Float64Array;
+  maxTimes: Float64Array;
+  refs: Float64Array;
+
+  /** `chunks` is the number of chunks to make room for at first. */
+  constructor(chunks = 16) {
+    this.minTimes = new Float64Array(chunks);
+    this.maxTimes = new Float64Array(chunks);
+    this.refs = new Float64Array(chunks);
+  }
 
   get count(): number {
     return this.labels.length;
