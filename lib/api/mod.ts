@@ -5,6 +5,7 @@
  * file adds one group of routes. No state of its own.
  */
 export * from "./api_blocks.ts";
+export * from "./api_metadata.ts";
 export * from "./api_query.ts";
 export * from "./api_status.ts";
 export * from "./app.ts";

@@ -5,6 +5,8 @@
  * the proxy and deduplication behind the engine's port, and the choice of resolution.
  */
 export * from "./block_storage.ts";
+export * from "./catalog_merge.ts";
+export * from "./catalog_proxy.ts";
 export * from "./component_info.ts";
 export * from "./discovery.ts";
 export * from "./endpoint_metrics.ts";

@@ -9,6 +9,7 @@ export * from "./header_pool.ts";
 export * from "./index_cache.ts";
 export * from "./limits.ts";
 export * from "./store_metrics.ts";
+export * from "./prometheus_catalog.ts";
 export * from "./prometheus_client.ts";
 export * from "./prometheus_contact.ts";
 export * from "./prometheus_state.ts";

@@ -65,7 +65,8 @@ export async function fetchInfo(
   return decodeInfo(await client.unary(INFO_PATH, new Uint8Array(0), options));
 }
 
-function callOptions(context: CallContext): CallOptions {
+/** Settings of a call on behalf of `context`. */
+export function callOptions(context: CallContext): CallOptions {
   const metadata: Record<string, string> = {};
   if (context.tenant !== "") metadata[TENANT_METADATA] = context.tenant;
   if (context.requestId !== undefined) metadata[REQUEST_ID_METADATA] = context.requestId;

@@ -4,7 +4,9 @@
  * Everything that has series is a Store. RemoteStore asks one over gRPC, storeService() serves one,
  * mergeSeries() joins sorted frames of many. No implementation of a Store with data lives here.
  */
-export * from "./client.ts";
+export * from "./catalog.ts";
+export * from "./catalog_types.ts";
+export { fetchInfo, RemoteStore, REQUEST_ID_METADATA, TENANT_METADATA } from "./client.ts";
 export * from "./descriptors.ts";
 export * from "./proxy.ts";
 export * from "./series_merge.ts";
