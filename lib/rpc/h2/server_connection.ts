@@ -67,7 +67,7 @@ export interface H2ServerStream {
   next(): Promise<Uint8Array | undefined>;
   /** Sends a message; resolves when there is room for another one. */
   send(message: Uint8Array): Promise<void>;
-  /** Ends the call. Never throws. */
+  /** Ends the call after what was sent. Never throws. */
   finish(code: number, details: string): void;
 }
 
@@ -175,7 +175,7 @@ class ServerStream implements H2ServerStream {
     if (this.over || this.#trailers !== undefined) return;
     const trailers: [string, string][] = [["grpc-status", String(code)]];
     if (details !== "") trailers.push(["grpc-message", encodeDetails(details)]);
-    if (code !== STATUS_OK && this.#failure !== undefined) this.#dropWaiting();
+    if (code !== STATUS_OK && this.#failure !== undefined) this.dropWaiting();
     this.#trailers = encodeHeaders(
       this.#sentHeaders || this.#waiting.length > 0
         ? trailers
@@ -224,7 +224,8 @@ class ServerStream implements H2ServerStream {
     return this.#waitingBytes <= WAITING_BYTES && this.#waiting.length <= WAITING_MESSAGES;
   }
 
-  #dropWaiting(): void {
+  /** Forgets responses that have not begun to go out. */
+  dropWaiting(): void {
     // A message that has begun must be whole, or the client could not read the status.
     this.#waiting.length = this.#sent > -PREFIX ? 1 : 0;
     this.#waitingBytes = this.#waiting.length === 0 ? 0 : this.#waiting[0]!.length - this.#sent;
@@ -380,10 +381,10 @@ export class ServerConnection implements FrameHandler {
     this.drain();
     const reason = new MnemeError("unavailable", "the server is shutting down");
     for (const stream of [...this.#streams.values()]) {
-      stream.abort(reason);
+      // What windows hold back would never get out.
+      stream.dropWaiting();
       stream.finish(STATUS_UNAVAILABLE, reason.message);
-      // What windows hold back never gets out.
-      stream.end();
+      stream.gone(reason);
     }
     this.#end(reason);
   }
@@ -470,13 +471,14 @@ export class ServerConnection implements FrameHandler {
     this.#keepalive.watch(true);
     if (last) stream.endOfRequest();
     this.#running++;
-    void this.#options.handle(stream, this.#peer).finally(() => {
+    const ended = () => {
       // A handler that ended without a status would leave its client waiting.
       stream.finish(STATUS_INTERNAL, "the handler ended without a status");
       if (!stream.signal.aborted) this.#completed++;
       this.#running--;
       if (this.#over && this.#running === 0) this.#ended.resolve();
-    });
+    };
+    this.#options.handle(stream, this.#peer).then(ended, ended);
   }
 
   data(id: number, b: Uint8Array, at: number, end: number, charged: number, last: boolean): void {
