@@ -2,17 +2,16 @@
  * The querier: one place to ask many stores. Fan-out, deduplication and PromQL behind Prometheus'
  * HTTP API, and the Store API over everything below it, so that queriers stack.
  */
-import { addQueryRoutes } from "../lib/api/mod.ts";
+import { addMetadataRoutes, addQueryRoutes } from "../lib/api/mod.ts";
 import { Gate, MnemeError } from "../lib/base/mod.ts";
-import type { ConfigOf } from "../lib/config/mod.ts";
 import { labelsFromPairs } from "../lib/model/mod.ts";
 import { Engine } from "../lib/promql/mod.ts";
 import {
+  CatalogProxy,
   componentInfo,
   endpointMetrics,
   EndpointResolver,
   EndpointSet,
-  type EndpointSpec,
   Querier,
   queryGateMetrics,
 } from "../lib/query/mod.ts";
@@ -20,19 +19,23 @@ import { connectRpc, reflectionServices } from "../lib/rpc/mod.ts";
 import { every } from "../lib/runtime/mod.ts";
 import { Probe } from "../lib/telemetry/mod.ts";
 import {
+  CATALOG_SERVICES,
+  catalogServices,
   fetchInfo,
   FILE_DESCRIPTORS,
   INFO_SERVICE,
   infoService,
   type ProxiedStore,
+  RemoteCatalog,
   RemoteStore,
   STORE_SERVICE,
   StoreProxy,
   storeService,
 } from "../lib/storeapi/mod.ts";
-import { type CommandEnv, defineCommand, runMain } from "./command.ts";
+import { defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
 import { queryFlags } from "./query_flags.ts";
+import { featuresOf, replicaLabelsOf, staticSpecs, strategiesOf } from "./query_settings.ts";
 
 /** How long the first round of Info calls may hold readiness back without a response time-out, ms. */
 const FIRST_ROUND = 30_000;
@@ -51,6 +54,7 @@ export const query = defineCommand({
         return {
           info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
           store: new RemoteStore(client),
+          catalog: new RemoteCatalog(client),
           close: () => client.close(),
         };
       },
@@ -83,6 +87,21 @@ export const query = defineCommand({
       limitSeries: config.limitSeries,
       limitSamples: config.limitSamples,
     });
+    const replicaLabels = replicaLabelsOf(config.replicaLabels);
+    const catalogOf = (labels: readonly string[]) =>
+      new CatalogProxy({
+        endpoints: () =>
+          endpoints.known().flatMap((e) =>
+            e.client.catalog === undefined ? [] : [{
+              address: e.address,
+              info: e.info,
+              unhealthy: e.unhealthy,
+              catalog: e.client.catalog,
+            }]
+          ),
+        replicaLabels: labels,
+        timeout: config.timeout,
+      });
     const engine = new Engine({
       features: featuresOf(config, env),
       defaultStep: config.defaultEvaluationInterval,
@@ -106,7 +125,13 @@ export const query = defineCommand({
       routePrefix: config.routePrefix === "" ? config.externalPrefix : config.routePrefix,
       cors: !config.disableCors,
       tenant: { header: config.tenantHeader, fallback: config.defaultTenant },
-      addRoutes: (api) =>
+      addRoutes: (api) => {
+        addMetadataRoutes(api, {
+          catalog: catalogOf(replicaLabels),
+          strategies: strategiesOf(config),
+          tenantHeader: config.tenantHeader,
+          defaultTenant: config.defaultTenant,
+        });
         addQueryRoutes(api, {
           engine,
           querier,
@@ -114,7 +139,7 @@ export const query = defineCommand({
           now: () => clock.now(),
           enter: gated,
           settings: {
-            replicaLabels: replicaLabelsOf(config.replicaLabels),
+            replicaLabels,
             partialResponse: config.partialResponse,
             autoDownsampling: config.autoDownsampling,
             instantDefaultResolution: config.instantResolution,
@@ -127,7 +152,8 @@ export const query = defineCommand({
             defaultTenant: config.defaultTenant,
             defaultEngine: config.engine,
           },
-        }),
+        });
+      },
     });
     const grpc = grpcServer(config, env, {
       probe,
@@ -137,7 +163,13 @@ export const query = defineCommand({
           if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
           return componentInfo(endpoints.known().map((e) => e.info), selectorLabels);
         }),
-        ...reflectionServices(FILE_DESCRIPTORS, [STORE_SERVICE, INFO_SERVICE]),
+        // Another querier may know other replica labels: it joins replicas itself.
+        ...catalogServices(catalogOf([])),
+        ...reflectionServices(FILE_DESCRIPTORS, [
+          STORE_SERVICE,
+          INFO_SERVICE,
+          ...CATALOG_SERVICES,
+        ]),
       ],
     });
     // Ready after the first round, or when it takes too long: a dead endpoint must not hold it up.
@@ -163,47 +195,5 @@ export const query = defineCommand({
     endpoints.close();
   },
 });
-
-type Config = ConfigOf<typeof queryFlags>;
-
-function staticSpecs(config: Config): EndpointSpec[] {
-  for (const address of config.strictEndpoints) {
-    if (address.includes("+")) {
-      throw new MnemeError(
-        "bad_data",
-        `--endpoint-strict: ${address} is looked up by DNS, which a strict endpoint cannot be`,
-      );
-    }
-  }
-  return [
-    ...config.endpoints.map((address) => ({ address, strict: false })),
-    ...config.strictEndpoints.map((address) => ({ address, strict: true })),
-  ];
-}
-
-/** Flags and commas both separate; sorted and unique, as Thanos keeps them. */
-function replicaLabelsOf(given: readonly string[]): string[] {
-  return [...new Set(given.flatMap((text) => text.split(",")).filter((name) => name !== ""))]
-    .sort();
-}
-
-const NO_LONGER = new Set(["promql-at-modifier", "promql-negative-offset", "query-pushdown"]);
-
-function featuresOf(config: Config, env: CommandEnv) {
-  const names = new Set(config.features.flatMap((text) => text.split(",")));
-  for (const name of names) {
-    if (NO_LONGER.has(name)) env.logger.warn("this feature is always on", { feature: name });
-  }
-  return {
-    experimentalFunctions: names.has("promql-experimental-functions"),
-    extendedRangeSelectors: names.has("promql-extended-range-selectors"),
-    fillModifiers: names.has("promql-binop-fill-modifiers"),
-    delayedNameRemoval: names.has("promql-delayed-name-removal"),
-    startTimestamps: names.has("use-start-timestamps"),
-    typeAndUnitLabels: names.has("type-and-unit-labels"),
-    xFunctions: config.xFunctions,
-    sortedDuplicates: false,
-  };
-}
 
 if (import.meta.main) await runMain(query);

@@ -279,10 +279,7 @@ function partialOf(api: string) {
     `${api}.partial-response`,
     true,
     `Enable partial response for the ${api} endpoint.`,
-    {
-      hidden: true,
-      noEffect: NOT_YET,
-    },
+    { hidden: true },
   );
 }
 

@@ -7,12 +7,15 @@ import { MAX_TIME } from "../lib/model/mod.ts";
 import { reflectionServices } from "../lib/rpc/mod.ts";
 import { httpClient } from "../lib/runtime/mod.ts";
 import {
+  PrometheusCatalog,
   PrometheusClient,
   PrometheusContact,
   PrometheusState,
   PrometheusStore,
 } from "../lib/store/mod.ts";
 import {
+  CATALOG_SERVICES,
+  catalogServices,
   FILE_DESCRIPTORS,
   INFO_SERVICE,
   infoService,
@@ -59,6 +62,12 @@ export const sidecar = defineCommand({
       onLimit: (reason) => dropped.with({ reason }).inc(),
       onFrames: (count) => frames.observe(count),
     });
+    const externalLabels = () => state.externalLabels;
+    const catalog = new PrometheusCatalog({
+      client,
+      externalLabels,
+      isReady: () => probe.isReady,
+    });
     const http = httpServer(config, env, { probe });
     const grpc = grpcServer(config, env, {
       probe,
@@ -77,9 +86,19 @@ export const sidecar = defineCommand({
               supportsWithoutReplicaLabels: true,
               tsdbInfos: [{ labels, ...times }],
             },
+            rules: true,
+            metricMetadata: true,
+            targets: true,
+            exemplars: { minTime: 0, maxTime: 0 },
+            status: true,
           };
         }),
-        ...reflectionServices(FILE_DESCRIPTORS, [STORE_SERVICE, INFO_SERVICE]),
+        ...catalogServices(catalog),
+        ...reflectionServices(FILE_DESCRIPTORS, [
+          STORE_SERVICE,
+          INFO_SERVICE,
+          ...CATALOG_SERVICES,
+        ]),
       ],
     });
     const shipper = await shipperOf(config, env, state);

@@ -35,5 +35,10 @@ export function componentInfo(
         labels: mergeLabels(tsdb.labels, selectorLabels),
       })),
     },
+    rules: true,
+    metricMetadata: true,
+    targets: true,
+    exemplars: { minTime: MIN_TIME, maxTime: MAX_TIME },
+    status: true,
   };
 }

@@ -9,7 +9,7 @@
  */
 import { type Clock, errorMessage, MnemeError } from "../base/mod.ts";
 import { formatLabels, type Labels, MAX_TIME, MIN_TIME } from "../model/mod.ts";
-import type { ComponentInfo, Store } from "../storeapi/mod.ts";
+import type { Catalog, ComponentInfo, Store } from "../storeapi/mod.ts";
 
 /** A configured endpoint. */
 export interface EndpointSpec {
@@ -24,6 +24,8 @@ export interface EndpointClient {
   /** Asks for Info; an answer that takes longer than `timeoutMs` is a failure. */
   info(signal: AbortSignal, timeoutMs: number): Promise<ComponentInfo>;
   readonly store: Store;
+  /** What it tells beside series; absent where nothing is asked. */
+  readonly catalog?: Catalog;
   close(): void;
 }
 
