@@ -1,5 +1,6 @@
 /** Byte connections to a peer: TCP in clear text, or TLS. The only file here that opens sockets. */
 import { Buffer } from "node:buffer";
+import { isIP } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { errorMessage, MnemeError } from "../../base/mod.ts";
 import { RpcError, STATUS_UNAVAILABLE } from "../status.ts";
@@ -74,7 +75,8 @@ function openTls(hostname: string, port: number, tls: SocketTls): Promise<Socket
     const socket = connectTls({
       host: hostname,
       port,
-      servername: tls.serverName ?? hostname,
+      // Addresses are verified too, but are no names to ask for.
+      ...(isIP(tls.serverName ?? hostname) === 0 ? { servername: tls.serverName ?? hostname } : {}),
       ca: pem(tls.ca),
       cert: pem(tls.cert),
       key: pem(tls.key),
