@@ -46,10 +46,7 @@ export class Message<T extends object> {
   /** Reads up to the reader's end; unknown fields are skipped. */
   readFrom(r: ProtoReader): T {
     const record: Record<string, unknown> = {};
-    for (const [name, field] of this.#fields) {
-      const value = field.initial();
-      if (value !== undefined) record[name] = value;
-    }
+    for (const [name, field] of this.#fields) record[name] = field.initial();
     while (r.next()) {
       const entry = this.#byNumber.get(r.field);
       if (entry === undefined) r.skip();
