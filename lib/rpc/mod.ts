@@ -1,8 +1,8 @@
 /**
  * rpc: gRPC in both directions over raw message bytes. Layer 3; imports base.
  *
- * The only module that knows grpc-js. Serving: serveRpc() with Service tables. Calling:
- * connectRpc(). Message bytes are made and read with ProtoWriter and ProtoReader.
+ * Serving: serveRpc() with Service tables. Calling: connectRpc(). HTTP/2 is spoken in h2/. Message
+ * bytes are made and read with ProtoWriter and ProtoReader.
  */
 export {
   type CallOptions,

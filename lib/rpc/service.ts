@@ -1,6 +1,6 @@
 /**
  * What a server serves: tables of methods over raw message bytes. Nothing here knows a transport,
- * so another one can take grpc-js' place.
+ * so another one can take the place of h2/.
  */
 
 /** Circumstances of a call, as a handler sees them. */
