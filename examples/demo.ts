@@ -73,9 +73,10 @@ interface Marker {
   maxTime: number;
 }
 
-async function readMarker(file: string): Promise<Marker | undefined> {
+async function readMarker(file: string, bucket: string): Promise<Marker | undefined> {
   try {
     const marker = JSON.parse(await Deno.readTextFile(file)) as Marker;
+    await Deno.stat(bucket);
     return marker.profile === PROFILE && marker.blocks > 0 ? marker : undefined;
   } catch {
     // Missing or broken: the data is made again.
@@ -83,14 +84,22 @@ async function readMarker(file: string): Promise<Marker | undefined> {
   }
 }
 
+/** How the folder of an unfinished generation is called, up to its random end. */
+const UNFINISHED = "bucket-unfinished-";
+
 async function generate(
   dataDir: string,
   bucket: string,
   marker: string,
   signal: AbortSignal,
 ): Promise<Marker> {
-  await Deno.remove(bucket, { recursive: true }).catch(() => undefined);
-  await Deno.mkdir(bucket, { recursive: true });
+  // Made under a name of its own: a generator that outlived a killed demo cannot mix into it.
+  for await (const entry of Deno.readDir(dataDir)) {
+    if (entry.name === "bucket" || entry.name.startsWith(UNFINISHED)) {
+      await Deno.remove(`${dataDir}/${entry.name}`, { recursive: true }).catch(() => undefined);
+    }
+  }
+  const unfinished = await Deno.makeTempDir({ dir: dataDir, prefix: UNFINISHED });
   const bench = ["run", "-A", `${root}cmd/bench.ts`, "block"];
   const plan = await new Deno.Command(Deno.execPath(), {
     args: [...bench, "plan", `--profile=${PROFILE}`, '--labels=cluster="demo"'],
@@ -99,7 +108,7 @@ async function generate(
   }).output();
   if (!plan.success) throw new MnemeError("internal", "cannot plan the demo data");
   const gen = new Deno.Command(Deno.execPath(), {
-    args: [...bench, "gen", `--output.dir=${bucket}`, "--log.level=warn"],
+    args: [...bench, "gen", `--output.dir=${unfinished}`, "--log.level=warn"],
     stdin: "piped",
     stdout: "inherit",
     stderr: "inherit",
@@ -112,13 +121,14 @@ async function generate(
     throw new MnemeError("internal", "cannot generate the demo data");
   }
   const found: Marker = { profile: PROFILE, blocks: 0, minTime: Infinity, maxTime: -Infinity };
-  for await (const entry of Deno.readDir(bucket)) {
+  for await (const entry of Deno.readDir(unfinished)) {
     if (!entry.isDirectory) continue;
-    const meta = JSON.parse(await Deno.readTextFile(`${bucket}/${entry.name}/meta.json`));
+    const meta = JSON.parse(await Deno.readTextFile(`${unfinished}/${entry.name}/meta.json`));
     found.blocks++;
     found.minTime = Math.min(found.minTime, meta.minTime);
     found.maxTime = Math.max(found.maxTime, meta.maxTime);
   }
+  await Deno.rename(unfinished, bucket);
   await Deno.writeTextFile(`${dataDir}/demo.json.tmp`, JSON.stringify(found));
   await Deno.rename(`${dataDir}/demo.json.tmp`, marker);
   return found;
@@ -180,7 +190,7 @@ async function main(options: Options): Promise<void> {
     return child;
   };
   try {
-    let marker = await readMarker(`${dataDir}/demo.json`);
+    let marker = await readMarker(`${dataDir}/demo.json`, bucket);
     if (marker === undefined) {
       console.log(`Generating a year of metrics (${PROFILE}) …`);
       const began = performance.now();
