@@ -2,7 +2,9 @@
  * Query benchmark: Mneme (store gateway and querier over gRPC) against a real Prometheus on the
  * same blocks.
  *
- *   deno task bench:query [--repeat=7] [--data=.bench] [--only=3,5] [--engine]
+ *   deno task bench:query [--repeat=7] [--data=.bench] [--only=3,5] [--engine|--sidecar]
+ *
+ * With --sidecar, a sidecar beside that same Prometheus takes the store gateway's place.
  *
  * Both sides hold data set P (`bench-mixed-14d`): the same 168 raw two-hour blocks. Each query is
  * asked alternately, every repetition with its end moved by one step, without a result cache; the
@@ -24,19 +26,28 @@ interface Options {
   only: Set<number> | undefined;
   /** Ask the engine in this process, from block files to JSON, instead of store and querier. */
   engine: boolean;
+  /** A sidecar of the Prometheus that is compared with, instead of a store. */
+  sidecar: boolean;
 }
 
 function parseOptions(args: readonly string[]): Options {
-  const options: Options = { repeat: 7, data: ".bench", only: undefined, engine: false };
+  const options: Options = {
+    repeat: 7,
+    data: ".bench",
+    only: undefined,
+    engine: false,
+    sidecar: false,
+  };
   for (const arg of args) {
     const [name, value = ""] = arg.split("=", 2);
     if (name === "--repeat") options.repeat = Number(value);
     else if (name === "--data") options.data = value;
     else if (name === "--only") options.only = new Set(value.split(",").map(Number));
     else if (arg === "--engine") options.engine = true;
+    else if (arg === "--sidecar") options.sidecar = true;
     else {throw new MnemeError(
         "bad_data",
-        `unknown flag '${arg}'; known: --repeat, --data, --only, --engine`,
+        `unknown flag '${arg}'; known: --repeat, --data, --only, --engine, --sidecar`,
       );}
   }
   if (!Number.isInteger(options.repeat) || options.repeat < 1) {
@@ -119,7 +130,10 @@ async function main(): Promise<number> {
   const promData = `${options.data}/prometheus`;
   await linkBlocks(bucket, promData);
   const configFile = `${options.data}/prometheus.yml`;
-  await Deno.writeTextFile(configFile, "global: {scrape_interval: 1h}\n");
+  await Deno.writeTextFile(
+    configFile,
+    "global: {scrape_interval: 1h, external_labels: {cluster: bench}}\n",
+  );
   const work = await Deno.makeTempDir({ prefix: "mneme-bench-" });
 
   const [storeGrpc, storeHttp, queryGrpc, queryHttp, promHttp] = Array.from(
@@ -127,12 +141,18 @@ async function main(): Promise<number> {
     () => freePort(),
   ) as [number, number, number, number, number];
   const servers = options.engine ? undefined : {
-    store: mneme("store", [
-      `--objstore.config=type: FILESYSTEM\nconfig:\n  directory: ${await Deno.realPath(bucket)}`,
-      `--data-dir=${work}/store`,
-      `--grpc-address=127.0.0.1:${storeGrpc}`,
-      `--http-address=127.0.0.1:${storeHttp}`,
-    ]),
+    store: options.sidecar
+      ? mneme("sidecar", [
+        `--prometheus.url=http://127.0.0.1:${promHttp}`,
+        `--grpc-address=127.0.0.1:${storeGrpc}`,
+        `--http-address=127.0.0.1:${storeHttp}`,
+      ])
+      : mneme("store", [
+        `--objstore.config=type: FILESYSTEM\nconfig:\n  directory: ${await Deno.realPath(bucket)}`,
+        `--data-dir=${work}/store`,
+        `--grpc-address=127.0.0.1:${storeGrpc}`,
+        `--http-address=127.0.0.1:${storeHttp}`,
+      ]),
     query: mneme("query", [
       `--endpoint=127.0.0.1:${storeGrpc}`,
       `--grpc-address=127.0.0.1:${queryGrpc}`,
@@ -223,7 +243,9 @@ async function main(): Promise<number> {
       `\npeak memory: ${
         servers === undefined
           ? ""
-          : `store ${mb(servers.store.peakMemory())}, query ${mb(servers.query.peakMemory())}, `
+          : `${servers.store.name} ${mb(servers.store.peakMemory())}, query ${
+            mb(servers.query.peakMemory())
+          }, `
       }prometheus ${mb(prometheus.peakMemory())}`,
   );
   await Deno.remove(work, { recursive: true });
