@@ -33,11 +33,14 @@ import {
   type AggrChunk,
   type CallContext,
   decodeChunkedResponse,
+  decodeRemoteChunks,
   decodeSamplesResponse,
   encodeReadRequest,
   type LabelNamesRequest,
   type LabelValuesRequest,
   readFrames,
+  type RemoteChunk,
+  type RemoteSeries,
   type Series,
   type SeriesFrame,
   type SeriesRequest,
@@ -77,7 +80,7 @@ export interface PrometheusStoreOptions {
 
 const SAMPLES_PER_CHUNK = 120;
 const SERIES_PER_FRAME = 64;
-const BYTES_PER_FRAME = 64 * 1024;
+const BYTES_PER_FRAME = 256 * 1024;
 const MAX_SAMPLED_ANSWER = 1024 * 1024 * 1024;
 const STREAMED = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 const SAMPLED = "application/x-protobuf";
@@ -106,7 +109,8 @@ export class PrometheusStore implements Store {
       ? await this.#labelSets(minTime, request, matchers, relabel, signal)
       : await this.#read(minTime, request, matchers, relabel, signal);
     found.series.sort((a, b) => compareLabels(a.labels, b.labels));
-    yield* frames(joinEqual(found.series), found.warnings, signal);
+    const hashed = request.withoutChunkHashes !== true;
+    yield* frames(joinEqual(found.series), found.warnings, hashed, signal);
   }
 
   async #labelSets(
@@ -121,10 +125,10 @@ export class PrometheusStore implements Store {
     if (request.limit > 0) params.set("limit", String(request.limit));
     const data = await this.#list("/api/v1/series", params, signal);
     const keeps = shardFilter(request.shardInfo) ?? (() => true);
-    const series: Series[] = [];
+    const series: Pending[] = [];
     for (const record of data) {
       const labels = relabel(labelsFromRecord(record as Record<string, string>));
-      if (keeps(labels)) series.push({ labels, chunks: [] });
+      if (keeps(labels)) series.push({ labels, parts: [] });
     }
     this.#checkSeries(series.length);
     return { series, warnings: [] };
@@ -182,7 +186,7 @@ export class PrometheusStore implements Store {
   ): Promise<Found> {
     const source = `remote read of ${this.#options.client.base}`;
     const keeps = shardFilter(request.shardInfo) ?? (() => true);
-    const series: { labels: Labels; chunks: AggrChunk[] }[] = [];
+    const series: { labels: Labels; parts: RemoteSeries[] }[] = [];
     let original: Labels | undefined;
     let dropped = false;
     let chunks = 0;
@@ -190,28 +194,18 @@ export class PrometheusStore implements Store {
     for await (const frame of readFrames(body, source)) {
       throwIfAborted(signal);
       count++;
-      for (const found of decodeChunkedResponse(frame)) {
-        const converted = found.chunks.map((c): AggrChunk => {
-          const hashes = new Uint32Array(2);
-          xxhash64Into(c.data, hashes);
-          return {
-            minTime: c.minTime,
-            maxTime: c.maxTime,
-            raw: { encoding: c.encoding, data: c.data },
-            hashes,
-          };
-        });
+      for (const part of decodeChunkedResponse(frame)) {
         // A long series comes in several frames.
-        if (original !== undefined && equalLabels(original, found.labels)) {
-          if (!dropped) series[series.length - 1]!.chunks.push(...converted);
+        if (original !== undefined && equalLabels(original, part.labels)) {
+          if (!dropped) series[series.length - 1]!.parts.push(part);
         } else {
-          original = found.labels;
-          const labels = relabel(found.labels);
+          original = part.labels;
+          const labels = relabel(part.labels);
           dropped = !keeps(labels);
-          if (!dropped) series.push({ labels, chunks: converted });
+          if (!dropped) series.push({ labels, parts: [part] });
           this.#checkSeries(series.length);
         }
-        if (!dropped) chunks += converted.length;
+        if (!dropped) chunks += part.chunkCount;
         this.#checkSamples(chunks);
       }
     }
@@ -221,7 +215,7 @@ export class PrometheusStore implements Store {
 
   async #sampled(answer: Response, relabel: (labels: Labels) => Labels): Promise<Found> {
     const body = new Uint8Array(await answer.arrayBuffer());
-    const series: Series[] = [];
+    const series: Pending[] = [];
     const warnings: string[] = [];
     let chunks = 0;
     for (
@@ -234,7 +228,9 @@ export class PrometheusStore implements Store {
       const encoded = encodeSamples(batch, 0, batch.length, SAMPLES_PER_CHUNK);
       series.push({
         labels: relabel(labels),
-        chunks: encoded.map((e) => ({ minTime: e.minTime, maxTime: e.maxTime, raw: e.chunk })),
+        parts: [
+          encoded.map((e) => ({ minTime: e.minTime, maxTime: e.maxTime, raw: e.chunk })),
+        ],
       });
       chunks += encoded.length;
       this.#checkSeries(series.length);
@@ -342,8 +338,17 @@ export class PrometheusStore implements Store {
   }
 }
 
+/**
+ * A series that waits for its turn. Its chunks stay as they came until they are sent: an object for
+ * each would take several times the memory of their bytes.
+ */
+interface Pending {
+  readonly labels: Labels;
+  readonly parts: readonly (RemoteSeries | readonly AggrChunk[])[];
+}
+
 interface Found {
-  readonly series: Series[];
+  readonly series: Pending[];
   readonly warnings: string[];
 }
 
@@ -367,29 +372,39 @@ function relabeler(external: Labels, without: readonly string[]): (labels: Label
 }
 
 /** Series that became equal by their new labels are one series. */
-function joinEqual(sorted: readonly Series[]): Series[] {
-  const out: Series[] = [];
+function joinEqual(sorted: readonly Pending[]): Pending[] {
+  const out: Pending[] = [];
   for (const series of sorted) {
     const last = out[out.length - 1];
     if (last !== undefined && equalLabels(last.labels, series.labels)) {
-      out[out.length - 1] = { labels: last.labels, chunks: [...last.chunks, ...series.chunks] };
+      out[out.length - 1] = { labels: last.labels, parts: [...last.parts, ...series.parts] };
     } else out.push(series);
   }
   return out;
 }
 
 function* frames(
-  series: readonly Series[],
+  series: readonly Pending[],
   warnings: readonly string[],
+  hashed: boolean,
   signal: AbortSignal,
 ): Generator<SeriesFrame> {
   if (warnings.length > 0) yield { series: [], warnings };
+  const scratch = new Uint32Array(2);
   let batch: Series[] = [];
   let bytes = 0;
-  for (const s of series) {
-    batch.push(s);
-    for (const c of s.chunks) bytes += c.raw!.data.length + 24;
-    if (batch.length >= SERIES_PER_FRAME && bytes >= BYTES_PER_FRAME) {
+  for (const { labels, parts } of series) {
+    const chunks: AggrChunk[] = [];
+    for (const part of parts) {
+      if ("body" in part) {
+        for (const chunk of decodeRemoteChunks(part)) {
+          chunks.push(aggrChunk(chunk, hashed, scratch));
+        }
+      } else chunks.push(...part);
+    }
+    batch.push({ labels, chunks });
+    for (const c of chunks) bytes += c.raw!.data.length + 24;
+    if (batch.length >= SERIES_PER_FRAME || bytes >= BYTES_PER_FRAME) {
       throwIfAborted(signal);
       yield { series: batch, warnings: [], bytes };
       batch = [];
@@ -397,6 +412,14 @@ function* frames(
     }
   }
   if (batch.length > 0) yield { series: batch, warnings: [], bytes };
+}
+
+function aggrChunk(chunk: RemoteChunk, hashed: boolean, scratch: Uint32Array): AggrChunk {
+  const { minTime, maxTime, encoding, data } = chunk;
+  const raw = { encoding, data };
+  if (!hashed) return { minTime, maxTime, raw };
+  xxhash64Into(data, scratch);
+  return { minTime, maxTime, raw, hashes: [scratch[0]!, scratch[1]!] };
 }
 
 function timeParams(start: number, end: number): URLSearchParams {

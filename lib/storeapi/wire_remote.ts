@@ -28,7 +28,9 @@ export interface RemoteChunk extends Chunk {
 /** One series of a streamed answer; a long one goes on in the next frame. */
 export interface RemoteSeries {
   readonly labels: Labels;
-  readonly chunks: readonly RemoteChunk[];
+  readonly chunkCount: number;
+  /** The message that holds the chunks. */
+  readonly body: Uint8Array;
 }
 
 /** One series of a sampled answer. */
@@ -131,7 +133,7 @@ function frameSize(
   });
 }
 
-/** Decodes one frame; chunk data are views of it. */
+/** Reads the labels of one frame's series and leaves its chunks undecoded; all are views of it. */
 export function decodeChunkedResponse(frame: Uint8Array): RemoteSeries[] {
   const r = new ProtoReader(frame);
   const series: RemoteSeries[] = [];
@@ -140,18 +142,32 @@ export function decodeChunkedResponse(frame: Uint8Array): RemoteSeries[] {
       r.skip();
       continue;
     }
+    const body = r.view();
+    const inner = new ProtoReader(body);
     const pairs: [string, string][] = [];
-    const chunks: RemoteChunk[] = [];
-    const outer = r.enter();
-    while (r.next()) {
-      if (r.field === 1) pairs.push(readLabel(r));
-      else if (r.field === 2) chunks.push(readChunk(r));
-      else r.skip();
+    let chunkCount = 0;
+    while (inner.next()) {
+      if (inner.field === 1) {
+        pairs.push(readLabel(inner));
+        continue;
+      }
+      if (inner.field === 2) chunkCount++;
+      inner.skip();
     }
-    r.leave(outer);
-    series.push({ labels: labelsFromPairs(pairs), chunks });
+    series.push({ labels: labelsFromPairs(pairs), chunkCount, body });
   }
   return series;
+}
+
+/** Decodes the chunks of a series; chunk data are views of it. */
+export function decodeRemoteChunks(series: RemoteSeries): RemoteChunk[] {
+  const r = new ProtoReader(series.body);
+  const chunks: RemoteChunk[] = [];
+  while (r.next()) {
+    if (r.field === 2) chunks.push(readChunk(r));
+    else r.skip();
+  }
+  return chunks;
 }
 
 function readChunk(r: ProtoReader): RemoteChunk {
