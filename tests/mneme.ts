@@ -82,14 +82,17 @@ export class Stage implements AsyncDisposable {
     return server;
   }
 
-  /** Starts `cmd/<name>.ts` on free ports without waiting. */
+  /** Starts `cmd/<name>.ts` without waiting; on free ports, but for addresses among `args`. */
   launch(
     name: string,
     args: readonly string[],
     options: { readonly env?: Readonly<Record<string, string>> } = {},
   ): Server {
-    const grpc = `127.0.0.1:${freePort()}`;
-    const http = `127.0.0.1:${freePort()}`;
+    const given = (flag: string) =>
+      args.find((arg) => arg.startsWith(`${flag}=`))?.slice(flag.length + 1);
+    const grpc = given("--grpc-address") ?? `127.0.0.1:${freePort()}`;
+    const http = given("--http-address") ?? `127.0.0.1:${freePort()}`;
+    const rest = args.filter((arg) => !/^--(?:grpc|http)-address=/.test(arg));
     const child = ChildProcess.start({
       name,
       command: Deno.execPath(),
@@ -99,7 +102,7 @@ export class Stage implements AsyncDisposable {
         `${root}cmd/${name}.ts`,
         `--grpc-address=${grpc}`,
         `--http-address=${http}`,
-        ...args,
+        ...rest,
       ],
       ...options,
     });
