@@ -1,7 +1,7 @@
 /** The two servers of a command, made from the flags of `flags_common.ts`. */
 import type { Hono } from "hono";
 import { addStatusRoutes, createApp, type TenantLabel } from "../lib/api/mod.ts";
-import { MnemeError } from "../lib/base/mod.ts";
+import { errorMessage, MnemeError } from "../lib/base/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
 import type { ServerTls, Service } from "../lib/rpc/mod.ts";
 import { GrpcServer, HttpServer } from "../lib/runtime/mod.ts";
@@ -83,9 +83,23 @@ function serverTls(config: ConfigOf<typeof grpcFlags>): ServerTls | undefined {
   if (cert === "" || key === "") {
     throw new MnemeError("bad_data", "both server key and certificate must be provided");
   }
+  const ca = clientCa === "" ? undefined : readTlsFile("--grpc-server-tls-client-ca", clientCa);
   return {
-    cert: Deno.readFileSync(cert),
-    key: Deno.readFileSync(key),
-    ...(clientCa === "" ? {} : { clientCa: Deno.readFileSync(clientCa) }),
+    cert: readTlsFile("--grpc-server-tls-cert", cert),
+    key: readTlsFile("--grpc-server-tls-key", key),
+    ...(ca === undefined ? {} : { clientCa: ca }),
   };
+}
+
+function readTlsFile(flag: string, path: string): Uint8Array<ArrayBuffer> {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = Deno.readFileSync(path);
+  } catch (error) {
+    throw new MnemeError("bad_data", `${flag}: cannot read ${path}: ${errorMessage(error)}`);
+  }
+  if (!new TextDecoder().decode(bytes).includes("-----BEGIN ")) {
+    throw new MnemeError("bad_data", `${flag}: ${path} holds no PEM block ("-----BEGIN …")`);
+  }
+  return bytes;
 }
