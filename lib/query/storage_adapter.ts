@@ -13,13 +13,14 @@ import {
 } from "../dedup/mod.ts";
 import { equalLabels, type Labels, type Matcher, type SampleBatch } from "../model/mod.ts";
 import type { SelectedSeries, SelectHints, Storage } from "../promql/mod.ts";
-import type {
-  AggrChunk,
-  CallContext,
-  PartialResponseStrategy,
-  SeriesRequest,
-  ShardInfo,
-  Store,
+import {
+  type AggrChunk,
+  type CallContext,
+  Lease,
+  type PartialResponseStrategy,
+  type SeriesRequest,
+  type ShardInfo,
+  type Store,
 } from "../storeapi/mod.ts";
 import { proxyError } from "./proxy_error.ts";
 import { selectorResolution } from "./resolution.ts";
@@ -88,13 +89,15 @@ export class QuerierStorage implements Storage {
       responseBatchSize: options.batchSize,
       withoutChunkHashes: true,
     };
+    const lease = new Lease();
     const context: CallContext = {
       signal,
+      lease,
       tenant: options.tenant,
       ...(options.requestId === undefined ? {} : { requestId: options.requestId }),
     };
     const fetched = await this.#fetch(request, context);
-    return new FetchedSeries(fetched, {
+    return new FetchedSeries(fetched, lease, {
       aggregate,
       dedup: dedup ? options.dedupFunction : undefined,
       counterCorrected: isCounterCorrected(hints.func),
@@ -151,14 +154,16 @@ class FetchedSeries implements SelectedSeries {
   readonly warnings: readonly string[];
   readonly bytes: number;
   #chunks: (readonly AggrChunk[])[];
+  readonly #lease: Lease;
   readonly #options: ReadOptions;
   readonly #reader = new SeriesReader();
 
-  constructor(fetched: Fetched, options: ReadOptions) {
+  constructor(fetched: Fetched, lease: Lease, options: ReadOptions) {
     this.labels = fetched.labels;
     this.warnings = fetched.warnings;
     this.bytes = fetched.bytes;
     this.#chunks = fetched.chunks.map(inTimeOrder);
+    this.#lease = lease;
     this.#options = options;
   }
 
@@ -168,6 +173,7 @@ class FetchedSeries implements SelectedSeries {
 
   close(): void {
     this.#chunks = [];
+    this.#lease.end();
   }
 }
 

@@ -8,7 +8,7 @@
  * HTTP/2 is spoken by h2/: the runtime's own client can end the process when a server says good-bye,
  * and takes several times as long for large answers.
  */
-import { type Clock, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
+import { BufferPool, type Clock, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
 import { Connection, type H2Stream } from "./h2/connection.ts";
 import { openSocket, parseAddress, type SocketTls } from "./h2/socket.ts";
 import { RpcError, STATUS_DEADLINE_EXCEEDED, STATUS_INTERNAL } from "./status.ts";
@@ -49,9 +49,15 @@ export interface RpcClient {
     request: Uint8Array,
     options?: CallOptions,
   ): AsyncIterable<readonly Uint8Array[]>;
+  /** Takes the memory of received messages back, which nobody reads any more; no duty. */
+  recycle(messages: readonly Uint8Array[]): void;
   close(): void;
 }
 
+/** Unused memory of messages that a client keeps, bytes. */
+const POOL_BYTES = 32 * 1024 * 1024;
+/** Smallest message whose memory is used again, bytes. */
+const POOLED_SIZE = 64 * 1024;
 const RETRY_BASE_MS = 50;
 const CONNECT_RETRY_MS = 250;
 const CONNECT_RETRY_MAX_MS = 5000;
@@ -67,6 +73,7 @@ class H2Client implements RpcClient {
   readonly #options: RpcClientOptions;
   readonly #attempts: number;
   readonly #clock: Clock;
+  readonly #pool = new BufferPool(POOL_BYTES);
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   #closed = false;
@@ -154,6 +161,8 @@ class H2Client implements RpcClient {
       headers,
       request,
       maxReceiveBytes: this.#options.maxReceiveBytes ?? MAX_MESSAGE,
+      // Small messages are left to the runtime.
+      allocate: (size) => size < POOLED_SIZE ? new Uint8Array(size) : this.#pool.take(size),
     });
     // A stream that starts after its caller has given up must not stay open.
     call.then((stream) => limit.ended && stream.cancel(undefined), () => {});
@@ -192,6 +201,12 @@ class H2Client implements RpcClient {
       return connection;
     } finally {
       this.#connecting = undefined;
+    }
+  }
+
+  recycle(messages: readonly Uint8Array[]): void {
+    for (const message of messages) {
+      if (message.length >= POOLED_SIZE && message.byteOffset === 0) this.#pool.give(message);
     }
   }
 

@@ -207,6 +207,7 @@ class Server {
     const request = await stream.next();
     if (request === undefined) throw new RpcError(STATUS_INTERNAL, "the call has no request");
     received();
+    if (method.kind === "server_stream") stream.onSent = (message) => method.recycle?.(message);
     if (method.kind === "unary") await send(await method.handle(request, call));
     else for await (const response of method.handle(request, call)) await send(response);
   }

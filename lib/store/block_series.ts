@@ -4,6 +4,7 @@
  */
 import {
   Breather,
+  type BufferPool,
   CorruptionError,
   crc32c,
   errorKind,
@@ -58,7 +59,6 @@ import {
   seriesOffset,
 } from "../tsdb/mod.ts";
 import type { BucketBlock } from "./bucket_block.ts";
-import type { BufferPool } from "./buffer_pool.ts";
 import type { OpenHeader } from "./header_pool.ts";
 import type { PostingsCache } from "./index_cache.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";

@@ -1,4 +1,5 @@
 /** One block of the bucket as the store gateway holds it: what it is, and how its parts are read. */
+import type { BufferPool } from "../base/mod.ts";
 import type { Labels } from "../model/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
 import {
@@ -9,7 +10,6 @@ import {
   resolutionOf,
   segmentName,
 } from "../tsdb/mod.ts";
-import type { BufferPool } from "./buffer_pool.ts";
 import type { HeaderPool, IndexObject, OpenHeader } from "./header_pool.ts";
 import type { ReadBytes } from "./range_reader.ts";
 

@@ -3,6 +3,7 @@
  * them by range reads.
  */
 import {
+  BufferPool,
   type Clock,
   compareUtf8,
   errorKind,
@@ -53,7 +54,6 @@ import {
 } from "./block_series.ts";
 import { type BatchSource, mergeBlocks, type SeriesSink } from "./block_merge.ts";
 import { BlockSet, RESOLUTIONS } from "./block_set.ts";
-import { BufferPool } from "./buffer_pool.ts";
 import { BucketBlock } from "./bucket_block.ts";
 import type { HeaderPool } from "./header_pool.ts";
 import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";

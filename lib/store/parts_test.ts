@@ -1,8 +1,8 @@
+import { BufferPool } from "../base/mod.ts";
 import { strict as assert } from "node:assert";
 import { Random } from "../base/testing/random.ts";
 import { labelsFromRecord } from "../model/mod.ts";
 import { type LabelReader, SeriesEntry } from "../tsdb/mod.ts";
-import { BufferPool } from "./buffer_pool.ts";
 import { MemoryPostingsCache } from "./index_cache.ts";
 import { TenantNames } from "./store_metrics.ts";
 import { SymbolSpace, SymbolSpaces } from "./symbol_space.ts";

@@ -2,11 +2,10 @@
  * A batch of series of one block with their chunks in memory: columns instead of objects, since a
  * request may touch hundreds of thousands of chunks.
  */
-import { xxhash64Into } from "../base/mod.ts";
+import { type BufferPool, xxhash64Into } from "../base/mod.ts";
 import type { Chunk } from "../chunks/mod.ts";
 import type { Labels } from "../model/mod.ts";
 import type { AggrChunk } from "../storeapi/mod.ts";
-import type { BufferPool } from "./buffer_pool.ts";
 
 /** Loaded series in their final order; series i has chunks [starts[i], starts[i + 1]). */
 export class SeriesBatch {

@@ -1,5 +1,5 @@
 /** What merged series become: frames of objects for callers in the process, or wire messages. */
-import { xxhash64Into } from "../base/mod.ts";
+import { type BufferPool, xxhash64Into } from "../base/mod.ts";
 import { ENCODING_XOR } from "../chunks/mod.ts";
 import { type Labels } from "../model/mod.ts";
 import { ProtoWriter } from "../rpc/mod.ts";
@@ -12,7 +12,6 @@ import {
   writeSeries,
 } from "../storeapi/mod.ts";
 import type { SeriesSink } from "./block_merge.ts";
-import type { BufferPool } from "./buffer_pool.ts";
 import { DAMAGED, type SeriesBatch, SPECIAL } from "./series_batch.ts";
 
 /** The chunks of a merged series as objects: sorted, exact duplicates dropped. */

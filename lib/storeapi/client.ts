@@ -38,6 +38,7 @@ export class RemoteStore implements Store {
     for await (
       const messages of this.#client.stream(SERIES_PATH, encodeSeriesRequest(request), options)
     ) {
+      context.lease?.keep(() => this.#client.recycle(messages));
       yield decodeSeriesFrame(messages);
     }
   }

@@ -12,6 +12,25 @@ export interface CallContext {
   readonly signal: AbortSignal;
   readonly tenant: string;
   readonly requestId?: string;
+  /** Told how to give memory of the answer back, by a caller that knows when it has read all. */
+  readonly lease?: Lease;
+}
+
+/** Memory that frames view: kept for the caller until it says that nothing reads it any more. */
+export class Lease {
+  #releases: (() => void)[] | undefined = [];
+
+  /** Has `release` called at the end; never when the end has passed. */
+  keep(release: () => void): void {
+    this.#releases?.push(release);
+  }
+
+  /** Frames of the answer are not read any more. */
+  end(): void {
+    const releases = this.#releases ?? [];
+    this.#releases = undefined;
+    for (const release of releases) release();
+  }
 }
 
 /**

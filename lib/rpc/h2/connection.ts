@@ -52,6 +52,8 @@ export interface H2Call {
   readonly headers: HeaderList;
   readonly request: Uint8Array;
   readonly maxReceiveBytes: number;
+  /** Memory for messages of at least this size; fresh memory when absent. */
+  readonly allocate?: (size: number) => Uint8Array;
 }
 
 /** Messages of a call in order. */
@@ -92,7 +94,7 @@ class Stream implements H2Stream {
         );
       }
       this.#queue.push(message);
-    });
+    }, call.allocate);
     const { request } = call;
     this.unsent = new Uint8Array(5 + request.length);
     new DataView(this.unsent.buffer).setUint32(1, request.length);

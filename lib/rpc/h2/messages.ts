@@ -8,16 +8,22 @@ const FIRST_ALLOCATION = 4 * 1024 * 1024;
 export class MessageAssembler {
   readonly #maxBytes: number;
   readonly #take: (message: Uint8Array, compressed: boolean) => void;
+  readonly #allocate: (size: number) => Uint8Array;
   readonly #prefix = new Uint8Array(5);
   #prefixLength = 0;
   #message: Uint8Array | undefined;
   #filled = 0;
   #expected = 0;
 
-  /** `take` gets each message, which it then owns. */
-  constructor(maxBytes: number, take: (message: Uint8Array, compressed: boolean) => void) {
+  /** `take` gets each message, which it then owns; `allocate` gives at least the bytes asked for. */
+  constructor(
+    maxBytes: number,
+    take: (message: Uint8Array, compressed: boolean) => void,
+    allocate: (size: number) => Uint8Array = (size) => new Uint8Array(size),
+  ) {
     this.#maxBytes = maxBytes;
     this.#take = take;
+    this.#allocate = allocate;
   }
 
   /** Bytes of a message are still missing. */
@@ -47,7 +53,7 @@ export class MessageAssembler {
         }
         this.#expected = length;
         this.#filled = 0;
-        this.#message = new Uint8Array(Math.min(length, FIRST_ALLOCATION));
+        this.#message = this.#allocate(Math.min(length, FIRST_ALLOCATION));
       }
       const n = Math.min(this.#expected - this.#filled, end - at);
       this.#room(this.#filled + n);
@@ -55,7 +61,7 @@ export class MessageAssembler {
       this.#filled += n;
       at += n;
       if (this.#filled < this.#expected) return;
-      const message = this.#message;
+      const message = this.#message.subarray(0, this.#expected);
       this.#message = undefined;
       this.#prefixLength = 0;
       this.#take(message, this.#prefix[0] !== 0);

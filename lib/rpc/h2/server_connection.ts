@@ -67,6 +67,8 @@ export interface H2ServerStream {
   next(): Promise<Uint8Array | undefined>;
   /** Sends a message; resolves when there is room for another one. */
   send(message: Uint8Array): Promise<void>;
+  /** Called with each message that was copied out and is not read any more. */
+  onSent: ((message: Uint8Array) => void) | undefined;
   /** Ends the call after what was sent. Never throws. */
   finish(code: number, details: string): void;
 }
@@ -113,6 +115,7 @@ class ServerStream implements H2ServerStream {
   #sent = -PREFIX;
   #sentHeaders = false;
   #trailers: Uint8Array | undefined;
+  onSent: ((message: Uint8Array) => void) | undefined;
   #wakeWriter: (() => void) | undefined;
 
   constructor(
@@ -209,6 +212,7 @@ class ServerStream implements H2ServerStream {
       if (this.#sent === first.length) {
         this.#waiting.shift();
         this.#sent = -PREFIX;
+        this.onSent?.(first);
       }
     }
     if (this.#hasRoom) this.#notifyWriter();

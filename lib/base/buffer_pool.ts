@@ -1,5 +1,5 @@
 /**
- * Memory for range reads, used again and again: fresh memory must be cleared by the system and
+ * Memory for bulk bytes, used again and again: fresh memory must be cleared by the system and
  * collected later, which costs more than reading into it.
  */
 
