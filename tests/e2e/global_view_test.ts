@@ -83,7 +83,57 @@ Deno.test("the global view over three Prometheus servers", async () => {
       return (await answer.json()).data.yaml.includes("job_name: renamed");
     });
     await view.queryUntil(`${METRIC}{job="renamed", cluster="eu1"}`, 1);
+
+    // What the servers tell beside series: replicas' targets are one, statistics add up.
+    const api = async (path: string) => {
+      const answer = await fetch(`${view.url}/api/v1${path}`);
+      return { status: answer.status, body: await answer.json() };
+    };
+    const targets = await until("all targets up", async () => {
+      const { data } = (await api("/targets?state=active")).body;
+      const found: { health: string; labels: Record<string, string> }[] = data.activeTargets;
+      return found.every((t) => t.health === "up") && found;
+    });
+    assert.deepEqual(
+      targets.map((t) => `${t.labels.cluster} ${t.labels.instance} ${t.labels.replica}`).sort(),
+      series.map((s) => `${s.metric.cluster} ${s.metric.instance} undefined`).sort(),
+    );
+    assert.equal((await api("/metadata?metric=up")).status, 200);
+    const metadata = (await api(`/metadata?metric=${METRIC}`)).body.data;
+    assert.equal(metadata[METRIC].length, 1);
+    assert.equal(metadata[METRIC][0].type, "gauge");
+    assert.deepEqual((await api("/rules")).body.data, { groups: [] });
+    assert.deepEqual((await api(`/query_exemplars?query=${METRIC}`)).body.data, []);
+    const statistics = (await api("/status/tsdb?match[]={cluster=%22us1%22}")).body.data;
+    assert.equal(statistics.length, 1);
+    assert.ok(statistics[0].headStats.numSeries > 500);
     assert.ok(view.children.every((child) => child.running));
+
+    // One Prometheus dies: an error that names its sidecar, or the rest and a warning.
+    const dying = view.children.find((child) => child.name === "prometheus0_eu1")!;
+    dying.kill("SIGKILL");
+    await dying.exit;
+    const sidecar = `127.0.0.1:${all.prometheus0_eu1.sidecarGrpc}`;
+    const strict = await api(`/query?query=${METRIC}&partial_response=false`);
+    assert.equal(strict.status, 422);
+    assert.ok(strict.body.error.includes(sidecar), strict.body.error);
+    const partial = await api(`/query?query=${METRIC}&partial_response=true`);
+    assert.equal(partial.status, 200);
+    assert.equal(partial.body.data.result.length, 2);
+    assert.ok(partial.body.warnings.join().includes(sidecar));
+    await until("the sidecar's word that Prometheus is away", async () => {
+      const ready = await fetch(
+        `http://127.0.0.1:${all.prometheus0_eu1.sidecarHttp}/-/ready`,
+      );
+      await ready.body?.cancel();
+      return ready.status === 503;
+    }, 10_000);
+    const after = await until("the querier's word of it", async () => {
+      const answer = await api("/targets");
+      return answer.body.warnings?.length > 0 && answer;
+    });
+    assert.ok(after.body.warnings[0].includes(sidecar), after.body.warnings[0]);
+    assert.equal(after.body.data.activeTargets.length, 2);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
