@@ -212,6 +212,8 @@ export class RangeHistograms {
       const first = instant ? Math.max(l, u - 2) : l;
       const histograms = before[u]! - before[first]!;
       if (histograms === 0) continue;
+      // A window of histograms can be long work: time limits hold between two of them.
+      this.#context.check();
       tile.has[at + k] = 0;
       if (u - first < 2 && !overTime) {
         const rangeStart = row.start + k * row.step - row.range;
@@ -413,6 +415,7 @@ export class RangeHistograms {
       const samples = window.last - window.first + 1;
       const histograms = this.#before[window.last + 1]! - this.#before[window.first]!;
       if (histograms === 0) continue;
+      this.#context.check();
       tile.has[row.at + k] = 0;
       if (histograms < samples) {
         this.#context.annotations.warn(textMixedFloatsHistograms(name), rangePosition);
