@@ -55,26 +55,33 @@ export function encodeReadRequest(
   return snappyCompress(w.finish());
 }
 
+/** Size of the first buffer that frames are read into, bytes. */
+const FIRST_BUFFER = 64 * 1024;
+
 /**
  * Splits a streamed body into verified frames; reads on only when the next frame is asked for.
  *
+ * Owner: frames are views of buffers that `take` gives (at least as large as asked) and stay valid
+ * until the caller uses those again.
  * Throws: CorruptionError for checksums, sizes and bodies that end inside a frame.
  */
 export async function* readFrames(
   body: ReadableStream<Uint8Array>,
   source: string,
+  take: (size: number) => Uint8Array = (size) => new Uint8Array(size),
 ): AsyncIterable<Uint8Array> {
-  let buffer = new Uint8Array(64 * 1024);
+  let buffer = take(FIRST_BUFFER);
   let start = 0;
   let end = 0;
   let consumed = 0;
-  for await (const part of body) {
+  for await (const part of readPieces(body)) {
     if (end + part.length > buffer.length) {
       const live = end - start;
-      const next = live + part.length > buffer.length
-        ? new Uint8Array(Math.max(buffer.length * 2, live + part.length))
-        : new Uint8Array(buffer.length);
-      // A fresh buffer each time: frames handed out are views of the old one.
+      const isTight = live + part.length > buffer.length;
+      // Another buffer each time: frames handed out are views of the old one.
+      const next = take(
+        isTight ? Math.max(buffer.length * 2, live + part.length) : buffer.length,
+      );
       next.set(buffer.subarray(start, end));
       buffer = next;
       start = 0;
@@ -105,6 +112,30 @@ export async function* readFrames(
       file: source,
       offset: consumed,
     });
+  }
+}
+
+/** The body in pieces, each borrowed until the next; without garbage where the runtime can. */
+async function* readPieces(body: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+  let reader: ReadableStreamBYOBReader;
+  try {
+    reader = body.getReader({ mode: "byob" });
+  } catch {
+    // Not a stream of bytes but of ready pieces.
+    yield* body;
+    return;
+  }
+  let scratch = new Uint8Array(FIRST_BUFFER);
+  try {
+    for (;;) {
+      const { value, done } = await reader.read(scratch);
+      if (value !== undefined && value.length > 0) yield value;
+      if (done) return;
+      scratch = new Uint8Array(value.buffer);
+    }
+  } finally {
+    // After the end this does nothing; after an early stop it ends the transfer.
+    await reader.cancel().catch(() => undefined);
   }
 }
 
