@@ -12,6 +12,7 @@ import {
   PrometheusContact,
   PrometheusState,
   PrometheusStore,
+  prometheusStoreMetrics,
 } from "../lib/store/mod.ts";
 import {
   CATALOG_SERVICES,
@@ -42,27 +43,15 @@ export const sidecar = defineCommand({
     });
     const state = new PrometheusState(client, clock);
     const minTime = () => Math.max(config.minTime.at(clock.now()), state.lowestTime);
-    const dropped = metrics.counterFamily({
-      name: "thanos_store_selects_dropped_total",
-      help: "Number of select requests that a limit stopped.",
-      labels: ["reason"],
-      known: [{ reason: "series" }, { reason: "chunks" }],
-    });
-    const frames = metrics.histogram(
-      "prometheus_store_received_frames",
-      "Number of frames received per streamed response.",
-      [10, 100, 1000, 10_000, 100_000],
-    );
+    const externalLabels = () => state.externalLabels;
     const store = new PrometheusStore({
       client,
-      externalLabels: () => state.externalLabels,
+      externalLabels,
       minTime,
       version: () => state.version,
       limits: { series: config.limitSeries, samples: config.limitSamples },
-      onLimit: (reason) => dropped.with({ reason }).inc(),
-      onFrames: (count) => frames.observe(count),
+      ...prometheusStoreMetrics(metrics),
     });
-    const externalLabels = () => state.externalLabels;
     const catalog = new PrometheusCatalog({
       client,
       externalLabels,

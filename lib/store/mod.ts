@@ -12,5 +12,6 @@ export * from "./store_metrics.ts";
 export * from "./prometheus_catalog.ts";
 export * from "./prometheus_client.ts";
 export * from "./prometheus_contact.ts";
+export * from "./prometheus_metrics.ts";
 export * from "./prometheus_state.ts";
 export * from "./prometheus_store.ts";

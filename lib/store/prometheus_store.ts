@@ -78,6 +78,8 @@ export interface PrometheusStoreOptions {
   readonly onLimit?: (reason: "series" | "chunks") => void;
   /** Told of the number of frames of each answer. */
   readonly onFrames?: (frames: number) => void;
+  /** Told of each Series call's begin; gives what to tell of its end. */
+  readonly onCall?: () => (served: { readonly series: number; readonly chunks: number }) => void;
 }
 
 const SAMPLES_PER_CHUNK = 120;
@@ -121,6 +123,24 @@ export class PrometheusStore implements Store {
   }
 
   async *#series(
+    request: SeriesRequest,
+    context: CallContext,
+    take: (size: number) => Uint8Array,
+  ): AsyncIterable<SeriesFrame> {
+    const ended = this.#options.onCall?.();
+    const served = { series: 0, chunks: 0 };
+    try {
+      for await (const frame of this.#answer(request, context, take)) {
+        served.series += frame.series.length;
+        for (const series of frame.series) served.chunks += series.chunks.length;
+        yield frame;
+      }
+    } finally {
+      ended?.(served);
+    }
+  }
+
+  async *#answer(
     request: SeriesRequest,
     context: CallContext,
     take: (size: number) => Uint8Array,

@@ -204,3 +204,14 @@ testWithPrometheus("the sidecar does not ship beside a compacting Prometheus", a
   await ready.body?.cancel();
   assert.equal(ready.status, 503);
 });
+
+testWithPrometheus("shipping gives up when Prometheus stays away", async (stage) => {
+  const prometheus = await stage.startPrometheus("p", configOf({ cluster: "eu1" }));
+  await prometheus.child.stop();
+  const sidecar = stage.launch("sidecar", [
+    ...sidecarArgs(prometheus, `${stage.folder}/bucket`),
+    "--prometheus.ready_timeout=1s",
+  ]);
+  assert.notEqual(await sidecar.child.exit, 0);
+  assert.match(sidecar.child.tail.join("\n"), /told no external labels within/);
+});
