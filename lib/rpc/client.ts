@@ -54,8 +54,8 @@ export interface RpcClient {
   close(): void;
 }
 
-/** Unused memory of messages that a client keeps, bytes. */
-const POOL_BYTES = 32 * 1024 * 1024;
+/** Memory of read messages that waits for its next use, shared by all clients of the process. */
+const messagePool = new BufferPool(64 * 1024 * 1024);
 /** Smallest message whose memory is used again, bytes. */
 const POOLED_SIZE = 64 * 1024;
 const RETRY_BASE_MS = 50;
@@ -73,7 +73,6 @@ class H2Client implements RpcClient {
   readonly #options: RpcClientOptions;
   readonly #attempts: number;
   readonly #clock: Clock;
-  readonly #pool = new BufferPool(POOL_BYTES);
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   #closed = false;
@@ -162,7 +161,7 @@ class H2Client implements RpcClient {
       request,
       maxReceiveBytes: this.#options.maxReceiveBytes ?? MAX_MESSAGE,
       // Small messages are left to the runtime.
-      allocate: (size) => size < POOLED_SIZE ? new Uint8Array(size) : this.#pool.take(size),
+      allocate: (size) => size < POOLED_SIZE ? new Uint8Array(size) : messagePool.take(size),
     });
     // A stream that starts after its caller has given up must not stay open.
     call.then((stream) => limit.ended && stream.cancel(undefined), () => {});
@@ -206,7 +205,7 @@ class H2Client implements RpcClient {
 
   recycle(messages: readonly Uint8Array[]): void {
     for (const message of messages) {
-      if (message.length >= POOLED_SIZE && message.byteOffset === 0) this.#pool.give(message);
+      if (message.length >= POOLED_SIZE && message.byteOffset === 0) messagePool.give(message);
     }
   }
 
