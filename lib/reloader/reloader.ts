@@ -170,6 +170,7 @@ export class Reloader {
    *
    * A watch interval of 0 writes the expanded configuration once and returns: nothing is watched
    * and nothing reloaded.
+   * Differs: Thanos' sidecar ends then; ours goes on with its other work.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { log, metrics, clock } = this.#parts;
