@@ -2,13 +2,16 @@
  * The querier: one place to ask many stores. Fan-out, deduplication and PromQL behind Prometheus'
  * HTTP API, and the Store API over everything below it, so that queriers stack.
  */
+import type { Hono } from "hono";
 import { addMetadataRoutes, addQueryRoutes } from "../lib/api/mod.ts";
 import { Gate, MnemeError } from "../lib/base/mod.ts";
+import type { ConfigOf } from "../lib/config/mod.ts";
 import { labelsFromPairs } from "../lib/model/mod.ts";
 import { Engine } from "../lib/promql/mod.ts";
 import {
   CatalogProxy,
   componentInfo,
+  type EndpointClient,
   endpointMetrics,
   EndpointResolver,
   EndpointSet,
@@ -32,7 +35,7 @@ import {
   StoreProxy,
   storeService,
 } from "../lib/storeapi/mod.ts";
-import { defineCommand, runMain } from "./command.ts";
+import { type CommandEnv, defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
 import { queryFlags } from "./query_flags.ts";
 import { featuresOf, replicaLabelsOf, staticSpecs, strategiesOf } from "./query_settings.ts";
@@ -46,154 +49,175 @@ export const query = defineCommand({
     "Query node exposing PromQL enabled Query API with data retrieved from multiple store nodes.",
   flags: queryFlags,
   run: async (config, env) => {
-    const { logger, metrics, clock } = env;
-    const probe = new Probe(env.name, env);
-    const endpoints = new EndpointSet({
-      connect: ({ address }) => {
-        const client = connectRpc(address);
-        return {
-          info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
-          store: new RemoteStore(client),
-          catalog: new RemoteCatalog(client),
-          close: () => client.close(),
-        };
-      },
-      infoTimeout: config.infoTimeout,
-      unhealthyTimeout: config.unhealthyTimeout,
-      clock,
-      log: (level, message, fields) =>
-        logger.with({ component: "endpointset" })[level](message, fields),
-      metrics: endpointMetrics(metrics, config.connectionLabels),
-    });
-    const selectorLabels = labelsFromPairs(
-      config.selectorLabels.map((l) => [l.name, l.value] as const),
-    );
-    const proxy = new StoreProxy({
-      stores: () =>
-        endpoints.known().flatMap((e): ProxiedStore[] =>
-          e.info.store === undefined ? [] : [{
-            address: e.address,
-            store: e.client.store,
-            labelSets: e.info.labelSets,
-            info: e.info.store,
-            unhealthy: e.unhealthy,
-          }]
-        ),
-      selectorLabels,
-      responseTimeout: config.responseTimeout,
-      requestTimeout: config.timeout,
-      strategy: config.proxyStrategy,
-      maxBufferedFrames: config.lazyBuffer,
-      limitSeries: config.limitSeries,
-      limitSamples: config.limitSamples,
-    });
-    const replicaLabels = replicaLabelsOf(config.replicaLabels);
-    const catalogOf = (labels: readonly string[]) =>
-      new CatalogProxy({
-        endpoints: () =>
-          endpoints.known().flatMap((e) =>
-            e.client.catalog === undefined ? [] : [{
-              address: e.address,
-              info: e.info,
-              unhealthy: e.unhealthy,
-              catalog: e.client.catalog,
-            }]
-          ),
-        replicaLabels: labels,
-        timeout: config.timeout,
-      });
-    const engine = new Engine({
-      features: featuresOf(config, env),
-      defaultStep: config.defaultEvaluationInterval,
-      maxSamples: config.maxSamples,
-      timeout: config.timeout,
-    });
-    const querier = new Querier({
-      stores: (matchers) => proxy.matching(matchers),
-      dedupFunction: config.dedupFunction,
-    });
-    const gate = new Gate(config.maxConcurrent);
-    const gated = queryGateMetrics(metrics, gate, clock);
-    const resolver = new EndpointResolver(staticSpecs(config), {
-      interval: config.sdDnsInterval,
-      now: () => clock.now(),
-      onFailure: (name, cause) => logger.warn("DNS lookup failed", { name, err: cause }),
-    });
-
+    const part = openQuery(config, env);
+    const { probe } = part;
     const http = httpServer(config, env, {
       probe,
       routePrefix: config.routePrefix === "" ? config.externalPrefix : config.routePrefix,
       cors: !config.disableCors,
       tenant: { header: config.tenantHeader, fallback: config.defaultTenant },
-      addRoutes: (api) => {
-        addMetadataRoutes(api, {
-          catalog: catalogOf(replicaLabels),
-          strategies: strategiesOf(config),
+      addRoutes: part.addRoutes,
+    });
+    const grpc = grpcServer(config, env, { probe, services: part.services });
+    await env.runGroup([http, grpc, ...part.actors], part.life);
+    part.close();
+  },
+});
+
+/**
+ * A querier without servers, for its own command and for `standalone`; `local` are endpoints of the
+ * same process, asked without gRPC.
+ */
+export function openQuery(
+  config: ConfigOf<typeof queryFlags>,
+  env: CommandEnv,
+  local: ReadonlyMap<string, EndpointClient> = new Map(),
+) {
+  const { logger, metrics, clock } = env;
+  const probe = new Probe(env.name, env);
+  const endpoints = new EndpointSet({
+    connect: ({ address }) => {
+      const here = local.get(address);
+      if (here !== undefined) return here;
+      const client = connectRpc(address);
+      return {
+        info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
+        store: new RemoteStore(client),
+        catalog: new RemoteCatalog(client),
+        close: () => client.close(),
+      };
+    },
+    infoTimeout: config.infoTimeout,
+    unhealthyTimeout: config.unhealthyTimeout,
+    clock,
+    log: (level, message, fields) =>
+      logger.with({ component: "endpointset" })[level](message, fields),
+    metrics: endpointMetrics(metrics, config.connectionLabels),
+  });
+  const selectorLabels = labelsFromPairs(
+    config.selectorLabels.map((l) => [l.name, l.value] as const),
+  );
+  const proxy = new StoreProxy({
+    stores: () =>
+      endpoints.known().flatMap((e): ProxiedStore[] =>
+        e.info.store === undefined ? [] : [{
+          address: e.address,
+          store: e.client.store,
+          labelSets: e.info.labelSets,
+          info: e.info.store,
+          unhealthy: e.unhealthy,
+        }]
+      ),
+    selectorLabels,
+    responseTimeout: config.responseTimeout,
+    requestTimeout: config.timeout,
+    strategy: config.proxyStrategy,
+    maxBufferedFrames: config.lazyBuffer,
+    limitSeries: config.limitSeries,
+    limitSamples: config.limitSamples,
+  });
+  const replicaLabels = replicaLabelsOf(config.replicaLabels);
+  const catalogOf = (labels: readonly string[]) =>
+    new CatalogProxy({
+      endpoints: () =>
+        endpoints.known().flatMap((e) =>
+          e.client.catalog === undefined ? [] : [{
+            address: e.address,
+            info: e.info,
+            unhealthy: e.unhealthy,
+            catalog: e.client.catalog,
+          }]
+        ),
+      replicaLabels: labels,
+      timeout: config.timeout,
+    });
+  const engine = new Engine({
+    features: featuresOf(config, env),
+    defaultStep: config.defaultEvaluationInterval,
+    maxSamples: config.maxSamples,
+    timeout: config.timeout,
+  });
+  const querier = new Querier({
+    stores: (matchers) => proxy.matching(matchers),
+    dedupFunction: config.dedupFunction,
+  });
+  const gate = new Gate(config.maxConcurrent);
+  const gated = queryGateMetrics(metrics, gate, clock);
+  const own = [...local.keys()].map((address) => ({ address, strict: false }));
+  const resolver = new EndpointResolver([...staticSpecs(config), ...own], {
+    interval: config.sdDnsInterval,
+    now: () => clock.now(),
+    onFailure: (name, cause) => logger.warn("DNS lookup failed", { name, err: cause }),
+  });
+
+  // Ready after the first round, or when it takes too long: a dead endpoint must not hold it up.
+  const firstRound = new AbortController();
+  const wait = config.responseTimeout === 0 ? FIRST_ROUND : config.responseTimeout;
+  return {
+    probe,
+    addRoutes: (api: Hono) => {
+      addMetadataRoutes(api, {
+        catalog: catalogOf(replicaLabels),
+        strategies: strategiesOf(config),
+        tenantHeader: config.tenantHeader,
+        defaultTenant: config.defaultTenant,
+      });
+      addQueryRoutes(api, {
+        engine,
+        querier,
+        endpoints: () => endpoints.statuses(),
+        now: () => clock.now(),
+        enter: gated,
+        settings: {
+          replicaLabels,
+          partialResponse: config.partialResponse,
+          autoDownsampling: config.autoDownsampling,
+          instantDefaultResolution: config.instantResolution,
+          defaultStep: config.defaultStep,
+          lookbackDelta: config.lookbackDelta ?? 0,
+          dynamicLookback: config.dynamicLookback,
+          timeout: config.timeout,
+          metadataRange: config.metadataRange,
           tenantHeader: config.tenantHeader,
           defaultTenant: config.defaultTenant,
-        });
-        addQueryRoutes(api, {
-          engine,
-          querier,
-          endpoints: () => endpoints.statuses(),
-          now: () => clock.now(),
-          enter: gated,
-          settings: {
-            replicaLabels,
-            partialResponse: config.partialResponse,
-            autoDownsampling: config.autoDownsampling,
-            instantDefaultResolution: config.instantResolution,
-            defaultStep: config.defaultStep,
-            lookbackDelta: config.lookbackDelta ?? 0,
-            dynamicLookback: config.dynamicLookback,
-            timeout: config.timeout,
-            metadataRange: config.metadataRange,
-            tenantHeader: config.tenantHeader,
-            defaultTenant: config.defaultTenant,
-            defaultEngine: config.engine,
-          },
-        });
-      },
-    });
-    const grpc = grpcServer(config, env, {
-      probe,
-      services: [
-        storeService(proxy),
-        infoService(() => {
-          if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
-          return componentInfo(endpoints.known().map((e) => e.info), selectorLabels);
-        }),
-        // Another querier may know other replica labels: it joins replicas itself.
-        ...catalogServices(catalogOf([])),
-        ...reflectionServices(FILE_DESCRIPTORS, [
-          STORE_SERVICE,
-          INFO_SERVICE,
-          ...CATALOG_SERVICES,
-        ]),
-      ],
-    });
-    // Ready after the first round, or when it takes too long: a dead endpoint must not hold it up.
-    const firstRound = new AbortController();
-    const wait = config.responseTimeout === 0 ? FIRST_ROUND : config.responseTimeout;
-    await env.runGroup([
-      http,
-      grpc,
+          defaultEngine: config.engine,
+        },
+      });
+    },
+    services: [
+      storeService(proxy),
+      infoService(() => {
+        if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
+        return componentInfo(endpoints.known().map((e) => e.info), selectorLabels);
+      }),
+      // Another querier may know other replica labels: it joins replicas itself.
+      ...catalogServices(catalogOf([])),
+      ...reflectionServices(FILE_DESCRIPTORS, [
+        STORE_SERVICE,
+        INFO_SERVICE,
+        ...CATALOG_SERVICES,
+      ]),
+    ],
+    actors: [
       {
         name: "readiness",
-        async run(signal) {
+        async run(signal: AbortSignal) {
           const either = AbortSignal.any([signal, firstRound.signal]);
           await clock.sleep(wait, either).catch(() => undefined);
           if (!signal.aborted) probe.ready();
-          if (!signal.aborted) await new Promise((done) => signal.addEventListener("abort", done));
+          if (!signal.aborted) {
+            await new Promise((done) => signal.addEventListener("abort", done));
+          }
         },
       },
       every("endpoint update", config.infoTimeout, async (signal) => {
         await endpoints.update(await resolver.endpoints(), signal);
         firstRound.abort();
       }, (ms, signal) => clock.sleep(ms, signal)),
-    ], { onStarted: () => probe.healthy(), onStopping: () => probe.notReady("shutting down") });
-    endpoints.close();
-  },
-});
+    ],
+    life: { onStarted: () => probe.healthy(), onStopping: () => probe.notReady("shutting down") },
+    close: () => endpoints.close(),
+  };
+}
 
 if (import.meta.main) await runMain(query);

@@ -2,8 +2,9 @@
  * The store gateway: serves the blocks of a bucket over the Store API, with index headers and metas
  * kept on the local disk.
  */
+import type { Hono } from "hono";
 import { addBlockRoutes } from "../lib/api/mod.ts";
-import { errorMessage, MnemeError } from "../lib/base/mod.ts";
+import { MnemeError } from "../lib/base/mod.ts";
 import {
   consistencyDelayFilter,
   DeletionMarkFilter,
@@ -16,7 +17,7 @@ import {
 import type { ConfigOf } from "../lib/config/mod.ts";
 import { type Bucket, meterBucket, openBucket } from "../lib/objstore/mod.ts";
 import { reflectionServices } from "../lib/rpc/mod.ts";
-import { type Actor, lockDataDirectory } from "../lib/runtime/mod.ts";
+import { lockDataDirectory } from "../lib/runtime/mod.ts";
 import { BucketStore, HeaderPool, MemoryPostingsCache, StoreMetrics } from "../lib/store/mod.ts";
 import {
   FILE_DESCRIPTORS,
@@ -29,70 +30,82 @@ import { Probe } from "../lib/telemetry/mod.ts";
 import { SystemFiles } from "../lib/tsdb/mod.ts";
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
+import { blockSync } from "./store_actors.ts";
 import { storeFlags } from "./store_flags.ts";
-
-/** How long the first sync may fail, and the pause between attempts, ms. */
-const INITIAL_SYNC = 30_000;
-const INITIAL_RETRY = 10_000;
 
 export const store = defineCommand({
   name: "store",
   help: "Store gateway: answers queries from the blocks of a bucket.",
   flags: storeFlags,
   run: async (config, env) => {
-    checkConfig(config, env);
-    const probe = new Probe(env.name, env);
-    const { objstore } = config;
-    const opened = await openBucket(objstore.load(), {
-      source: objstore.source,
-      otherKeys: ["hedging_config"],
-    });
-    const bucket = meterBucket(opened, env);
-    const directory = config.cacheIndexHeader ? await lockDataDirectory(config.dataDir) : undefined;
+    const part = await openStore(config, env);
+    const { probe } = part;
     try {
-      const gateway = makeStore(config, env, bucket, directory?.path);
       const http = httpServer(config, env, {
         probe,
         cors: !config.disableCors,
-        ...(config.webDisable ? {} : {
-          addRoutes: (api) =>
-            addBlockRoutes(api, {
-              bucket,
-              clock: env.clock,
-              label: config.bucketWebLabel,
-              adminDisabled: config.disableAdminOperations,
-              loaded: () => {
-                const { time, error } = gateway.lastSync;
-                return { blocks: gateway.blocks, refreshedAt: time, error };
-              },
-            }),
-        }),
+        ...(config.webDisable ? {} : { addRoutes: part.addRoutes }),
       });
       const grpc = grpcServer(config, env, {
         probe,
         services: [
-          storeService(gateway),
-          infoService(() => {
-            if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
-            return gateway.info();
-          }),
+          storeService(part.gateway),
+          infoService(part.info),
           ...reflectionServices(FILE_DESCRIPTORS, [STORE_SERVICE, INFO_SERVICE]),
         ],
       });
       // The first sync stands between the two servers: probes answer, queries wait for blocks.
-      await env.runGroup([http, blockSync(gateway, config.syncInterval, env, probe), grpc], {
-        onStarted: () => {
-          probe.ready();
-          env.logger.info("bucket store ready");
-        },
-        onStopping: () => probe.notReady("shutting down"),
-      });
+      await env.runGroup([http, ...part.actors, grpc], part.life);
     } finally {
-      directory?.release();
-      await bucket.close();
+      await part.close();
     }
   },
 });
+
+/** A store gateway without servers, for its own command and for `standalone`. */
+export async function openStore(config: Config, env: CommandEnv) {
+  checkConfig(config, env);
+  const probe = new Probe(env.name, env);
+  const { objstore } = config;
+  const opened = await openBucket(objstore.load(), {
+    source: objstore.source,
+    otherKeys: ["hedging_config"],
+  });
+  const bucket = meterBucket(opened, env);
+  const directory = config.cacheIndexHeader ? await lockDataDirectory(config.dataDir) : undefined;
+  const gateway = makeStore(config, env, bucket, directory?.path);
+  return {
+    probe,
+    gateway,
+    info: () => {
+      if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
+      return gateway.info();
+    },
+    addRoutes: (api: Hono) =>
+      addBlockRoutes(api, {
+        bucket,
+        clock: env.clock,
+        label: config.bucketWebLabel,
+        adminDisabled: config.disableAdminOperations,
+        loaded: () => {
+          const { time, error } = gateway.lastSync;
+          return { blocks: gateway.blocks, refreshedAt: time, error };
+        },
+      }),
+    actors: [blockSync(gateway, config.syncInterval, env, probe)],
+    life: {
+      onStarted: () => {
+        probe.ready();
+        env.logger.info("bucket store ready");
+      },
+      onStopping: () => probe.notReady("shutting down"),
+    },
+    close: async () => {
+      directory?.release();
+      await bucket.close();
+    },
+  };
+}
 
 type Config = ConfigOf<typeof storeFlags>;
 
@@ -177,61 +190,6 @@ function makeStore(
     seriesEstimate: Math.max(16, config.seriesEstimate),
     chunkEstimate: Math.max(16, config.chunkEstimate),
   });
-}
-
-/** Syncs at the start, which must succeed within a while, and again and again. */
-function blockSync(
-  gateway: BucketStore,
-  interval: number,
-  env: CommandEnv,
-  probe: Probe,
-): Actor {
-  const { clock, logger, signal } = env;
-  return {
-    name: "block sync",
-    async start() {
-      // The HTTP server listens by now.
-      probe.healthy();
-      const began = clock.now();
-      logger.info("initializing bucket store");
-      for (;;) {
-        try {
-          await gateway.sync(signal);
-          break;
-        } catch (error) {
-          if (signal.aborted) throw error;
-          if (clock.now() - began + INITIAL_RETRY > INITIAL_SYNC) {
-            throw new MnemeError(
-              "unavailable",
-              `bucket store initial sync: ${errorMessage(error)}`,
-              { cause: error },
-            );
-          }
-          logger.warn("initial sync failed, trying again", { err: error });
-          await clock.sleep(INITIAL_RETRY, signal);
-        }
-      }
-      gateway.removeLeftovers();
-      logger.info("bucket store initialized", {
-        blocks: gateway.blocks.length,
-        duration_seconds: (clock.now() - began) / 1000,
-      });
-    },
-    async run(stop) {
-      while (!stop.aborted) {
-        try {
-          await clock.sleep(interval, stop);
-        } catch {
-          return; // Asked to stop.
-        }
-        try {
-          await gateway.sync(stop);
-        } catch (error) {
-          if (!stop.aborted) logger.warn("syncing blocks failed", { err: error });
-        }
-      }
-    },
-  };
 }
 
 if (import.meta.main) await runMain(store);

@@ -27,7 +27,9 @@ const SKIPPED = new Set([
 function* walk(folder = ""): Generator<string> {
   for (const entry of Deno.readDirSync(`${root}${folder}`)) {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory && !SKIPPED.has(entry.name)) yield* walk(path);
+    // In a second working tree `.git` is a file.
+    if (SKIPPED.has(entry.name)) continue;
+    if (entry.isDirectory) yield* walk(path);
     else if (entry.isFile) yield path;
   }
 }
