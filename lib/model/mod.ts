@@ -1,5 +1,5 @@
 /**
- * model: the nouns of metrics — labels, matchers, samples, histograms. Layer 2; imports base only.
+ * model: the nouns of metrics — labels, matchers, samples, histograms. Layer 2; imports base and config.
  *
  * Bare times are ms since the epoch, bare sizes are bytes, minTime/maxTime are inclusive unless a
  * name says otherwise. Main types: Labels, Matcher, SampleBatch, FloatHistogram.
@@ -16,6 +16,7 @@ export * from "./histogram_trim.ts";
 export * from "./labels.ts";
 export * from "./matcher.ts";
 export * from "./regexp.ts";
+export * from "./relabel.ts";
 export * from "./resolution.ts";
 export * from "./sample_batch.ts";
 export * from "./stale.ts";

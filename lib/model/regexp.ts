@@ -86,6 +86,40 @@ export function compileReplace(source: string): ReplacePattern {
   };
 }
 
+/** Fills `$1`, `${1}`, `$name`, `${name}` and `$$` of a template; a stray `$` stays. */
+export function expandTemplate(
+  template: string,
+  groups: readonly string[],
+  names: readonly string[],
+): string {
+  let out = "";
+  let at = 0;
+  while (at < template.length) {
+    const dollar = template.indexOf("$", at);
+    if (dollar < 0) return out + template.slice(at);
+    out += template.slice(at, dollar);
+    at = dollar + 1;
+    if (template[at] === "$") {
+      out += "$";
+      at++;
+      continue;
+    }
+    const m = /^(?:\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/u.exec(template.slice(at));
+    if (m === null) {
+      out += "$";
+      continue;
+    }
+    at += m[0].length;
+    const name = m[1] ?? m[2]!;
+    if (/^(0|[1-9][0-9]*)$/.test(name)) out += groups[Number(name)] ?? "";
+    else {
+      const index = names.indexOf(name);
+      if (index > 0) out += groups[index] ?? "";
+    }
+  }
+  return out;
+}
+
 function compileRe2(source: string): RE2JS {
   if (source.length > MAX_PATTERN_LENGTH) {
     throw new MnemeError(

@@ -2,6 +2,7 @@
 import { MnemeError } from "../base/mod.ts";
 import {
   compileReplace,
+  expandTemplate,
   type Labels,
   labelValue,
   METRIC_NAME,
@@ -110,38 +111,4 @@ export function labelJoin(
   }
   return (labels) =>
     withLabel(labels, destination, sources.map((s) => labelValue(labels, s)).join(separator));
-}
-
-/** Fills `$1`, `${1}`, `$name`, `${name}` and `$$` of a template; a stray `$` stays. */
-function expandTemplate(
-  template: string,
-  groups: readonly string[],
-  names: readonly string[],
-): string {
-  let out = "";
-  let at = 0;
-  while (at < template.length) {
-    const dollar = template.indexOf("$", at);
-    if (dollar < 0) return out + template.slice(at);
-    out += template.slice(at, dollar);
-    at = dollar + 1;
-    if (template[at] === "$") {
-      out += "$";
-      at++;
-      continue;
-    }
-    const m = /^(?:\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/u.exec(template.slice(at));
-    if (m === null) {
-      out += "$";
-      continue;
-    }
-    at += m[0].length;
-    const name = m[1] ?? m[2]!;
-    if (/^(0|[1-9][0-9]*)$/.test(name)) out += groups[Number(name)] ?? "";
-    else {
-      const index = names.indexOf(name);
-      if (index > 0) out += groups[index] ?? "";
-    }
-  }
-  return out;
 }
