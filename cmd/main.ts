@@ -39,6 +39,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./query.ts")).query,
   },
   {
+    name: "standalone",
+    help: "Store, compactor, querier and sidecars in one process over one bucket.",
+    load: async () => (await import("./standalone.ts")).standalone,
+  },
+  {
     name: "bench",
     help: "Generates data for benchmarks and demonstrations.",
     load: async () => (await import("./bench.ts")).bench,

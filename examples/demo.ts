@@ -1,35 +1,29 @@
 /**
- * The demo: a year of metrics in a bucket, a store gateway and a querier, one answered query.
+ * The demo: a year of metrics in a bucket, Mneme in one process over it, one answered query.
  *
  *   deno task demo [--data-dir=demo-data] [--http-address=127.0.0.1:10902] [--once]
  *
- * Generates the profile `continuous-365d-tiny` once (a second start reuses it), starts both
- * servers as child processes, asks for the whole year, prints the URL and stays up until Ctrl-C.
+ * Generates the profile `continuous-365d-tiny` once (a second start reuses it), starts
+ * `standalone` as a child process, asks for the whole year, prints the URL and stays up until
+ * Ctrl-C.
  */
 import { errorMessage, MnemeError } from "../lib/base/mod.ts";
 import { ChildProcess, isPortBusy } from "../lib/runtime/child_process.ts";
 
 const HELP = `usage: deno task demo [<flags>]
 
-Generates a year of metrics into a bucket on disk, serves it with a store gateway and
-a querier, and asks it one question.
+Generates a year of metrics into a bucket on disk, starts Mneme over it in one process
+(store gateway, compactor and querier), and asks it one question.
 
 Flags:
   --data-dir=demo-data             Folder for the bucket and the caches; reused when complete.
-  --http-address=127.0.0.1:10902   Where the querier listens for people (API and pages).
-  --grpc-address=127.0.0.1:10901   Where the store gateway listens for the querier.
-  --query.grpc-address=127.0.0.1:10903   Where the querier listens for other queriers.
-  --store.http-address=127.0.0.1:10904   Probes and metrics of the store gateway.
+  --http-address=127.0.0.1:10902   Where it listens for people (API and pages).
+  --grpc-address=127.0.0.1:10901   Where it listens for other queriers.
   --once                           Stop after the answer instead of waiting for Ctrl-C.
   --help                           Show this text.
 `;
 
-const ADDRESS_FLAGS = [
-  "http-address",
-  "grpc-address",
-  "query.grpc-address",
-  "store.http-address",
-] as const;
+const ADDRESS_FLAGS = ["http-address", "grpc-address"] as const;
 type AddressFlag = typeof ADDRESS_FLAGS[number];
 
 interface Options {
@@ -44,8 +38,6 @@ function parseOptions(args: readonly string[]): Options | undefined {
     addresses: {
       "http-address": "127.0.0.1:10902",
       "grpc-address": "127.0.0.1:10901",
-      "query.grpc-address": "127.0.0.1:10903",
-      "store.http-address": "127.0.0.1:10904",
     },
     once: false,
   };
@@ -204,22 +196,13 @@ async function main(options: Options): Promise<void> {
     }
     generated = true;
     const { addresses } = options;
-    const store = start("store", [
-      `--objstore.config=type: FILESYSTEM\nconfig:\n  directory: ${JSON.stringify(bucket)}`,
-      `--data-dir=${dataDir}/store`,
-      `--grpc-address=${addresses["grpc-address"]}`,
-      `--http-address=${addresses["store.http-address"]}`,
-    ]);
     const { signal } = stopping;
-    await store.waitUntilReady(`http://${addresses["store.http-address"]}/-/ready`, 60_000, signal);
-    const query = start("query", [
-      `--endpoint=${addresses["grpc-address"]}`,
-      "--query.replica-label=replica",
-      `--grpc-address=${addresses["query.grpc-address"]}`,
-      `--http-address=${addresses["http-address"]}`,
-    ]);
     const url = `http://${addresses["http-address"]}`;
-    await query.waitUntilReady(`${url}/-/ready`, 60_000, signal);
+    await start("standalone", [
+      `--data-dir=${dataDir}`,
+      `--grpc-address=${addresses["grpc-address"]}`,
+      `--http-address=${addresses["http-address"]}`,
+    ]).waitUntilReady(`${url}/-/ready`, 60_000, signal);
     await askForTheYear(url, marker);
     if (options.once) return;
     console.log(

@@ -6,7 +6,7 @@
  */
 import { errorMessage, MnemeError } from "../base/mod.ts";
 import { didYouMean } from "./did_you_mean.ts";
-import { type FlagOption, type FlagTable, printFlags } from "./flag.ts";
+import { type ConfigOf, type FlagOption, type FlagTable, printFlags } from "./flag.ts";
 import type { FlagHost } from "./path_or_content.ts";
 
 /** A command with its flags, or a group of commands. */
@@ -343,6 +343,29 @@ export function parseCommandLine(
     if (error instanceof CommandLineError) throw error;
     throw new CommandLineError(2, errorMessage(error), error);
   }
+}
+
+/**
+ * Reads flags that a program gives to one of its parts, in the same words as on a command line.
+ *
+ * Throws: CommandLineError.
+ */
+export function readFlags<F extends FlagTable>(
+  name: string,
+  flags: F,
+  words: readonly string[],
+  host: FlagHost,
+): {
+  readonly config: ConfigOf<F>;
+  readonly shown: Readonly<Record<string, string>>;
+  readonly warnings: readonly string[];
+} {
+  const root = { name: "", help: "", flags: {}, commands: [{ name, help: "", flags }] };
+  const line = parseCommandLine(root, [name, ...words], host);
+  if (line.kind !== "run") {
+    throw new CommandLineError(1, `flags of ${name} cannot ask for ${line.kind}`);
+  }
+  return { config: line.config as ConfigOf<F>, shown: line.shown, warnings: line.warnings };
 }
 
 function readScope(scope: Scope, host: FlagHost): Record<string, unknown> {

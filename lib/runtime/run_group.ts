@@ -101,3 +101,16 @@ export function every(
     },
   };
 }
+
+/** An actor that only marks the moment when all actors before it have started. */
+export function milestone(name: string, reached: () => void): Actor {
+  return {
+    name,
+    start: reached,
+    run: (signal) =>
+      new Promise((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      }),
+  };
+}

@@ -74,6 +74,17 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #known = new Map<string, Known>();
   readonly #collectors: (() => void | Promise<void>)[] = [];
+  readonly #parts: { readonly metrics: Metrics; readonly labels: Labels }[] = [];
+
+  /**
+   * Metrics of one part of a process, shown with these labels added, so that two parts that count
+   * the same things (a store and a compactor in `standalone`) are told apart.
+   */
+  part(labels: Readonly<Record<string, string>>): Metrics {
+    const metrics = new Metrics();
+    this.#parts.push({ metrics, labels: { ...labels } });
+    return metrics;
+  }
 
   counter(name: string, help: string): Counter {
     return this.counterFamily({ name, help, labels: [] }).with({});
@@ -150,11 +161,28 @@ export class Metrics {
 
   /** All metrics as text, in the 0.0.4 format or as OpenMetrics. */
   async expose(format: "text" | "openmetrics" = "text"): Promise<string> {
-    for (const collect of this.#collectors) await collect();
-    const metrics = (await this.#registry.getMetricsAsJSON()) as unknown as Exposed[];
+    const families = new Map<string, Exposed>();
+    for (const metric of await this.#collect()) {
+      const known = families.get(metric.name);
+      // Parts count the same things under the same name: one family of samples.
+      if (known === undefined) families.set(metric.name, { ...metric, values: [...metric.values] });
+      else known.values.push(...metric.values);
+    }
     const open = format === "openmetrics";
-    const parts = metrics.map((metric) => printMetric(metric, open));
+    const parts = [...families.values()].map((metric) => printMetric(metric, open));
     return parts.join("") + (open ? "# EOF\n" : "");
+  }
+
+  async #collect(): Promise<Exposed[]> {
+    for (const collect of this.#collectors) await collect();
+    const own = (await this.#registry.getMetricsAsJSON()) as unknown as Exposed[];
+    for (const { metrics, labels } of this.#parts) {
+      for (const metric of await metrics.#collect()) {
+        const values = metric.values.map((v) => ({ ...v, labels: { ...labels, ...v.labels } }));
+        own.push({ ...metric, values });
+      }
+    }
+    return own;
   }
 
   #family<Child, L extends string>(

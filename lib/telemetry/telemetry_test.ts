@@ -161,3 +161,29 @@ Deno.test("Probe exports its states and tells listeners of changes only", async 
   assert.equal(probe.notReadyReason, "shutting down");
   assert.equal(probe.isHealthy, true);
 });
+
+Deno.test("Metrics.part() shows the same names of two parts as one family, told apart", async () => {
+  const metrics = new Metrics();
+  metrics.counter("own_total", "Own.").inc();
+  for (const part of ["a", "b"]) {
+    const own = metrics.part({ part });
+    own.counterFamily({ name: "done_total", help: "Done.", labels: ["op"] }).with({ op: part })
+      .inc();
+    own.onCollect(() => own.gauge("now", "Now.").set(7));
+  }
+  assert.equal(
+    await metrics.expose(),
+    `# HELP own_total Own.
+# TYPE own_total counter
+own_total 1
+# HELP done_total Done.
+# TYPE done_total counter
+done_total{part="a",op="a"} 1
+done_total{part="b",op="b"} 1
+# HELP now Now.
+# TYPE now gauge
+now{part="a"} 7
+now{part="b"} 7
+`,
+  );
+});

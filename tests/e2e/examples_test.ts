@@ -13,8 +13,6 @@ Deno.test("the demo generates a year, answers a query over it, and reuses the da
         `--data-dir=${folder}/data`,
         address("http-address"),
         address("grpc-address"),
-        address("query.grpc-address"),
-        address("store.http-address"),
         "--once",
       ]);
     const first = await run();

@@ -1,0 +1,92 @@
+/** Everything in one process, over a bucket on disk and beside a real Prometheus. */
+import assert from "node:assert/strict";
+import { isOnPath } from "../../lib/runtime/mod.ts";
+import { runCommand, Stage, until } from "../mneme.ts";
+
+async function generate(folder: string): Promise<void> {
+  const plan = await runCommand([
+    "cmd/bench.ts",
+    "block",
+    "plan",
+    "--profile=continuous-30d-tiny",
+    '--labels=cluster="past"',
+    "--max-time=2026-01-01T00:00:00Z",
+  ]);
+  assert.equal(plan.code, 0, plan.stderr);
+  const gen = await runCommand(
+    ["cmd/bench.ts", "block", "gen", `--output.dir=${folder}`, "--log.level=error"],
+    plan.stdout,
+  );
+  assert.equal(gen.code, 0, gen.stderr);
+}
+
+async function ask(url: string, query: string, time?: number) {
+  const params = new URLSearchParams({ query, partial_response: "false" });
+  if (time !== undefined) params.set("time", String(time));
+  const answer = await (await fetch(`${url}/api/v1/query?${params}`)).json();
+  return answer.status === "success" ? answer.data.result : undefined;
+}
+
+Deno.test("standalone serves a bucket on disk and a Prometheus from one port", async () => {
+  if (!isOnPath("prometheus")) return console.log("skipped: no prometheus on PATH");
+  await using stage = await Stage.open();
+  const data = `${stage.folder}/data`;
+  await generate(`${data}/bucket`);
+  const prometheus = await stage.startPrometheus(
+    "live",
+    `global: {scrape_interval: 1s, external_labels: {cluster: now, replica: a}}
+scrape_configs: [{job_name: self, static_configs: [{targets: ["localhost:PORT"]}]}]
+`.replace("localhost:PORT", "127.0.0.1:1"),
+  );
+  const server = await stage.mneme("standalone", [
+    `--data-dir=${data}`,
+    `--prometheus.url=${prometheus.http}`,
+    `--tsdb.path=${prometheus.data}`,
+    "--query.replica-label=replica",
+    "--query.arg=--query.default-evaluation-interval=30s",
+    "--log.level=debug",
+  ]);
+  const { http } = server;
+  const past = Date.parse("2025-12-31T20:00:00Z") / 1000;
+  const blocks = await ask(http, "count by (cluster) (continuous_app_metric0)", past);
+  assert.deepEqual(blocks, [{ metric: { cluster: "past" }, value: [past, "1"] }]);
+
+  // The sidecar in the same process answers for the live one, its replica label removed.
+  const up = await until("series of the live Prometheus", async () => {
+    const result = await ask(http, 'up{cluster="now"}');
+    return result?.length === 1 && result;
+  });
+  assert.equal(up[0].metric.replica, undefined);
+  assert.equal(up[0].metric.cluster, "now");
+
+  const stores = (await (await fetch(`${http}/api/v1/stores`)).json()).data;
+  assert.deepEqual(Object.keys(stores).sort(), ["sidecar", "store"]);
+  const loaded = await (await fetch(`${http}/api/v1/blocks?view=loaded`)).json();
+  assert.equal(loaded.data.blocks.length, 9);
+
+  // Both stores behind this process' own Store API.
+  const above = await stage.mneme("query", [`--endpoint=${server.grpc}`]);
+  const clusters = await until("both clusters through the Store API", async () => {
+    const answer = await fetch(`${above.http}/api/v1/label/cluster/values`);
+    const { data } = await answer.json();
+    return data?.length === 2 && data;
+  });
+  assert.deepEqual(clusters, ["now", "past"]);
+
+  const metrics = await (await fetch(`${http}/metrics`)).text();
+  assert.match(metrics, /^thanos_status\{part="store",component="store",check="ready"\} 1$/m);
+  assert.match(metrics, /^thanos_sidecar_prometheus_up\{part="sidecar-0"\} 1$/m);
+  assert.equal(await server.child.stop(), 0);
+  assert.match(server.child.tail.join("\n"), /msg=exiting/);
+});
+
+Deno.test("standalone refuses what its parts refuse, naming the flag", async () => {
+  await using stage = await Stage.open();
+  const { code, stderr } = await runCommand([
+    "cmd/standalone.ts",
+    `--data-dir=${stage.folder}/data`,
+    "--store.arg=--index-cach-size=1GB",
+  ]);
+  assert.equal(code, 1);
+  assert.match(stderr, /unknown long flag '--index-cach-size', did you mean '--index-cache-size'/);
+});
