@@ -13,5 +13,6 @@ export * from "./endpoint_metrics.ts";
 export * from "./endpoint_set.ts";
 export * from "./querier.ts";
 export * from "./query_gate.ts";
+export * from "./query_recorder.ts";
 export * from "./resolution.ts";
 export * from "./storage_adapter.ts";

@@ -6,6 +6,7 @@ import type { DedupFunction } from "../dedup/mod.ts";
 import { compareLabels, equalLabels, type Labels, type Matcher, MAX_TIME } from "../model/mod.ts";
 import type { CallContext, PartialResponseStrategy, ShardInfo, Store } from "../storeapi/mod.ts";
 import { proxyError } from "./proxy_error.ts";
+import type { QueryRecorder } from "./query_recorder.ts";
 import { QuerierStorage } from "./storage_adapter.ts";
 
 /** Chooses stores by address: every matcher of one list must match. Empty = all stores. */
@@ -26,6 +27,8 @@ export interface QueryOptions extends RequestOptions {
   /** Coarsest acceptable resolution, ms. */
   readonly maxResolution: number;
   readonly shardInfo?: ShardInfo;
+  /** Collects what was fetched, from whom, at which resolution. */
+  readonly recorder?: QueryRecorder;
 }
 
 /** A question about labels. */
@@ -73,6 +76,7 @@ export class Querier {
       tenant: options.tenant,
       ...(options.requestId === undefined ? {} : { requestId: options.requestId }),
       batchSize: BATCH_SIZE,
+      ...(options.recorder === undefined ? {} : { recorder: options.recorder }),
     });
   }
 

@@ -23,6 +23,7 @@ import {
   type Store,
 } from "../storeapi/mod.ts";
 import { proxyError } from "./proxy_error.ts";
+import type { QueryRecorder } from "./query_recorder.ts";
 import { selectorResolution } from "./resolution.ts";
 
 /** What one query asks for beyond its text. */
@@ -39,6 +40,8 @@ export interface QuerierOptions {
   readonly requestId?: string;
   /** Wished number of series a frame. */
   readonly batchSize: number;
+  /** Told what each store did and which resolution served which stretch of time. */
+  readonly recorder?: QueryRecorder;
 }
 
 /** Counters of what a query fetched, for statistics and telemetry. */
@@ -94,6 +97,7 @@ export class QuerierStorage implements Storage {
       signal,
       lease,
       tenant: options.tenant,
+      ...(options.recorder === undefined ? {} : { report: options.recorder.store }),
       ...(options.requestId === undefined ? {} : { requestId: options.requestId }),
     };
     const fetched = await this.#fetch(request, context);

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { MnemeError } from "../base/mod.ts";
-import { formatLabels, labelsFromRecord, makeMatcher, MAX_TIME } from "../model/mod.ts";
+import {
+  formatLabels,
+  labelsFromRecord,
+  labelsFromSorted,
+  makeMatcher,
+  MAX_TIME,
+} from "../model/mod.ts";
 import { RpcError, STATUS_UNAVAILABLE } from "../rpc/mod.ts";
 import { type ProxiedStore, type ProxyOptions, StoreProxy, type StoreReport } from "./proxy.ts";
 import type { CallContext, Store } from "./store.ts";
@@ -434,4 +440,52 @@ Deno.test("each asked store is reported with what it sent", async () => {
     ["127.0.0.1:10901", 2, 4, 2],
     ["x:1", 0, 0, 0],
   ]);
+});
+
+Deno.test("a store that is silent and frozen is told within silence and probe time", async () => {
+  const frozen = proxied({
+    address: "frozen:1",
+    memory: { beforeFrame: () => new Promise(() => {}) },
+  });
+  const good = proxied({ address: "good:1" });
+  const stores = [{ ...frozen, probe: () => new Promise(() => {}) }, good];
+  const proxy = proxyOf(stores, { silence: 1, probeTimeout: 1 });
+  const { series, warnings } = await ask(proxy);
+  assert.equal(series.length, 1);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0]!,
+    /^fetch series for Store Gateway Addr: frozen:1 .*no data for 1ms and no answer to a health probe/,
+  );
+  await assert.rejects(ask(proxy, { partialResponse: "abort" }), /Addr: frozen:1 .*health probe/);
+});
+
+Deno.test("warnings of one store are capped, and the rest is counted", async () => {
+  const talker = proxied({
+    memory: { warnings: Array.from({ length: 1000 }, (_, i) => `warning ${i}`) },
+  });
+  const { warnings } = await ask(proxyOf([talker]));
+  assert.equal(warnings.length, 101);
+  assert.match(warnings[100]!, /^and 900 more warnings from Addr: 127.0.0.1:10901 /);
+});
+
+Deno.test("labels out of order are put in order before the merge, and counted", async () => {
+  const odd = (labels: string[]): Store => ({
+    async *series() {
+      yield { series: [{ labels: labelsFromSorted(labels), chunks: [] }], warnings: [] };
+    },
+    labelNames: () => Promise.resolve({ values: [], warnings: [] }),
+    labelValues: () => Promise.resolve({ values: [], warnings: [] }),
+  });
+  const repaired: string[] = [];
+  const stores = [
+    proxied({ address: "odd:1", store: odd(["zone", "a", "__name__", "up", "empty", ""]) }),
+    proxied({ address: "good:1", store: odd(["__name__", "up", "zone", "a"]) }),
+  ];
+  const proxy = proxyOf(stores, { onRepaired: (address) => repaired.push(address) });
+  assert.deepEqual((await ask(proxy)).series, ['{__name__="up", zone="a"}']);
+  assert.deepEqual(repaired, ["odd:1"]);
+  const twice = proxied({ address: "twice:1", store: odd(["a", "1", "a", "2"]) });
+  const { warnings } = await ask(proxyOf([twice]));
+  assert.match(warnings[0]!, /^receive series from Addr: twice:1 .*label a twice/);
 });

@@ -14,6 +14,24 @@ export interface CallContext {
   readonly requestId?: string;
   /** Told how to give memory of the answer back, by a caller that knows when it has read all. */
   readonly lease?: Lease;
+  /** Told by a proxy what each store behind it did for a Series request, when that store is done. */
+  readonly report?: (report: StoreReport) => void;
+}
+
+/** What one store did for one Series request. Units: ms, bytes. */
+export interface StoreReport {
+  readonly address: string;
+  readonly milliseconds: number;
+  /** Time until its first frame; undefined when none came. */
+  readonly firstFrame: number | undefined;
+  readonly bytes: number;
+  readonly frames: number;
+  readonly series: number;
+  readonly chunks: number;
+  /** As the chunks' headers say. */
+  readonly samples: number;
+  /** Why it failed, as the user is told. */
+  readonly error: string | undefined;
 }
 
 /** Memory that frames view: kept for the caller until it says that nothing reads it any more. */

@@ -1,0 +1,151 @@
+/**
+ * Reads one store for the proxy: its frames as long as they come, its failure as a warning or as an
+ * error, and a report of what it did.
+ */
+import { errorKind, formatGoDuration, MnemeError, throwIfAborted } from "../base/mod.ts";
+import type { Chunk } from "../chunks/mod.ts";
+import type { Labels } from "../model/mod.ts";
+import { RpcError, STATUS_ABORTED, STATUS_CANCELLED } from "../rpc/mod.ts";
+import { Deadline } from "./deadline.ts";
+import { FrameTimeout, FrameWatch } from "./frame_watch.ts";
+import { deadlineExceeded, rpcText, setsText, storeText } from "./proxy_text.ts";
+import { wellFormedSeries } from "./series_check.ts";
+import type { CallContext, Store, StoreReport } from "./store.ts";
+import type { AggrChunk, SeriesFrame, SeriesRequest, StoreInfo } from "./types.ts";
+
+/** A store behind the proxy. */
+export interface ProxiedStore {
+  readonly address: string;
+  readonly store: Store;
+  /** Announced external labels. */
+  readonly labelSets: readonly Labels[];
+  readonly info: StoreInfo;
+  /** Why it cannot be asked at the moment; undefined while it is healthy. */
+  readonly unhealthy: string | undefined;
+  /** A small call that a healthy store answers at once; looks after stores that fall silent. */
+  readonly probe?: (signal: AbortSignal) => Promise<unknown>;
+}
+
+/** Settings of reading. Units: ms; 0 = none. */
+export interface ReadOptions {
+  /** Longest wait for a store's next frame. */
+  readonly responseTimeout?: number;
+  /** Longest time for all of a request. Passing it is a store's failure. */
+  readonly requestTimeout?: number;
+  /** Silence after which a store is probed, and how long it may take to answer. */
+  readonly silence?: number;
+  readonly probeTimeout?: number;
+  readonly report?: (report: StoreReport) => void;
+  /** A store sent series whose labels had to be put in order. */
+  readonly onRepaired?: (address: string) => void;
+  /** Monotonic milliseconds. */
+  readonly monotonic?: () => number;
+}
+
+const SILENCE = 10_000;
+const PROBE_TIMEOUT = 5000;
+/** Warnings of one store that are passed on; the rest is counted. */
+const MAX_WARNINGS = 100;
+
+/** Frames of one store; its failure becomes a warning, or is thrown in abort mode. */
+export async function* readStore(
+  store: ProxiedStore,
+  request: SeriesRequest,
+  context: CallContext,
+  options: ReadOptions,
+): AsyncIterable<SeriesFrame> {
+  const { responseTimeout = 0, requestTimeout = 0 } = options;
+  const monotonic = options.monotonic ?? (() => performance.now());
+  const began = monotonic();
+  const counts = { frames: 0, bytes: 0, series: 0, chunks: 0, samples: 0 };
+  let firstFrame: number | undefined;
+  let warned = 0;
+  const limited = new Deadline(context.signal, requestTimeout);
+  const watch = new FrameWatch({
+    responseTimeout,
+    silence: options.silence ?? SILENCE,
+    probe: store.probe,
+    probeTimeout: options.probeTimeout ?? PROBE_TIMEOUT,
+  });
+  let failure: string | undefined;
+  let iterator: AsyncIterator<SeriesFrame> | undefined;
+  try {
+    if (store.unhealthy !== undefined) {
+      failure = `fetch series for ${setsText(store)} ${storeText(store)}: ${store.unhealthy}`;
+    } else {
+      const calls = store.store.series(request, { ...context, signal: limited.signal });
+      iterator = calls[Symbol.asyncIterator]();
+      for (;;) {
+        const step = await watch.next(iterator.next());
+        if (step.done) break;
+        const frame = step.value;
+        firstFrame ??= monotonic() - began;
+        counts.frames++;
+        counts.bytes += frame.bytes ?? 0;
+        counts.series += frame.series.length;
+        for (let i = 0; i < frame.series.length; i++) {
+          const { chunks } = frame.series[i]!;
+          counts.chunks += chunks.length;
+          for (let k = 0; k < chunks.length; k++) counts.samples += samplesOf(chunks[k]!);
+        }
+        const series = wellFormedSeries(
+          frame.series,
+          () => options.onRepaired?.(store.address),
+        );
+        const room = MAX_WARNINGS - warned;
+        warned += frame.warnings.length;
+        yield frame.warnings.length <= room && series === frame.series ? frame : {
+          ...frame,
+          series,
+          warnings: frame.warnings.slice(0, Math.max(0, room)),
+        };
+      }
+    }
+  } catch (error) {
+    throwIfAborted(context.signal);
+    if (error instanceof FrameTimeout) {
+      failure = `failed to receive any data in ${formatGoDuration(responseTimeout)} from ` +
+        `${storeText(store)}: ${rpcText(new RpcError(STATUS_CANCELLED, "context canceled"))}`;
+    } else if (limited.expired) {
+      failure = `receive series from ${storeText(store)}: ${rpcText(deadlineExceeded())}`;
+    } else if (counts.frames === 0 && errorKind(error) === "unavailable") {
+      failure = `fetch series for ${setsText(store)} ${storeText(store)}: ${rpcText(error)}`;
+    } else failure = `receive series from ${storeText(store)}: ${rpcText(error)}`;
+  } finally {
+    watch.close();
+    // Tells the store that nobody reads on; what it answers does not matter any more.
+    limited.stop();
+    limited.close();
+    iterator?.return?.()?.catch(() => {});
+    const report: StoreReport = {
+      address: store.address,
+      milliseconds: monotonic() - began,
+      firstFrame,
+      ...counts,
+      error: failure,
+    };
+    options.report?.(report);
+    context.report?.(report);
+  }
+  if (warned > MAX_WARNINGS) {
+    yield {
+      series: [],
+      warnings: [`and ${warned - MAX_WARNINGS} more warnings from ${storeText(store)}`],
+    };
+  }
+  if (failure === undefined) return;
+  if (request.partialResponse === "abort") {
+    // Thanos gives a status only to what was received.
+    throw failure.startsWith("fetch series")
+      ? new MnemeError("unavailable", failure)
+      : new RpcError(STATUS_ABORTED, failure);
+  }
+  yield { series: [], warnings: [failure] };
+}
+
+/** Number of samples as the chunk's header says; of an aggregate, that of one part. */
+function samplesOf(c: AggrChunk): number {
+  const part: Chunk | undefined = c.raw ?? c.count ?? c.counter ?? c.sum ?? c.min ?? c.max;
+  if (part === undefined || part.data.length < 2) return 0;
+  return part.data[0]! << 8 | part.data[1]!;
+}
