@@ -5,20 +5,10 @@
 import type { Hono } from "hono";
 import { addBlockRoutes } from "../lib/api/mod.ts";
 import { MnemeError } from "../lib/base/mod.ts";
-import {
-  consistencyDelayFilter,
-  DeletionMarkFilter,
-  DuplicateFilter,
-  fetcherMetrics,
-  MetaCache,
-  MetaFetcher,
-  timePartitionFilter,
-} from "../lib/block/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
-import { type Bucket, meterBucket, openBucket } from "../lib/objstore/mod.ts";
+import { meterBucket, openBucket } from "../lib/objstore/mod.ts";
 import { reflectionServices } from "../lib/rpc/mod.ts";
 import { lockDataDirectory } from "../lib/runtime/mod.ts";
-import { BucketStore, HeaderPool, MemoryPostingsCache, StoreMetrics } from "../lib/store/mod.ts";
 import {
   FILE_DESCRIPTORS,
   INFO_SERVICE,
@@ -27,11 +17,11 @@ import {
   storeService,
 } from "../lib/storeapi/mod.ts";
 import { Probe } from "../lib/telemetry/mod.ts";
-import { SystemFiles } from "../lib/tsdb/mod.ts";
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
 import { blockSync } from "./store_actors.ts";
 import { storeFlags } from "./store_flags.ts";
+import { cachedBucket, makeStore } from "./store_gateway.ts";
 
 export const store = defineCommand({
   name: "store",
@@ -71,9 +61,9 @@ export async function openStore(config: Config, env: CommandEnv) {
     source: objstore.source,
     otherKeys: ["hedging_config"],
   });
-  const bucket = meterBucket(opened, env);
+  const bucket = await cachedBucket(config, env, meterBucket(opened, env));
   const directory = config.cacheIndexHeader ? await lockDataDirectory(config.dataDir) : undefined;
-  const gateway = makeStore(config, env, bucket, directory?.path);
+  const gateway = await makeStore(config, env, bucket, directory?.path);
   return {
     probe,
     gateway,
@@ -125,71 +115,6 @@ function checkConfig(config: Config, env: CommandEnv): void {
   }
   if (config.syncConcurrency < 1) fail("--block-sync-concurrency must be at least 1");
   if (config.metaConcurrency < 1) fail("--block-meta-fetch-concurrency must be at least 1");
-}
-
-function makeStore(
-  config: Config,
-  env: CommandEnv,
-  bucket: Bucket,
-  dataDirectory: string | undefined,
-): BucketStore {
-  const { clock, logger } = env;
-  const files = new SystemFiles();
-  const metrics = new StoreMetrics(env.metrics);
-  env.metrics.gauge("thanos_consistency_delay_seconds", "Configured consistency delay.")
-    .set(config.consistencyDelay / 1000);
-  const minTime = () => config.minTime.at(clock.now());
-  const maxTime = () => config.maxTime.at(clock.now());
-  const fetcher = new MetaFetcher({
-    bucket,
-    clock,
-    concurrency: config.metaConcurrency,
-    observer: fetcherMetrics(env),
-    ...(dataDirectory === undefined ? {} : { cache: new MetaCache(files, dataDirectory) }),
-    filters: [
-      timePartitionFilter(minTime, maxTime),
-      consistencyDelayFilter(config.consistencyDelay, clock),
-      new DeletionMarkFilter(
-        bucket,
-        config.ignoreDeletionMarksDelay,
-        clock,
-        config.metaConcurrency,
-      ),
-      new DuplicateFilter(),
-    ],
-  });
-  return new BucketStore({
-    bucket,
-    fetcher,
-    headers: new HeaderPool({
-      bucket,
-      files,
-      clock,
-      observer: {
-        ...metrics.headers,
-        warn: (message, fields) => logger.warn(message, fields),
-      },
-      ...(dataDirectory === undefined ? {} : { dataDirectory }),
-    }),
-    cache: new MemoryPostingsCache({ maxBytes: config.indexCacheSize, observer: metrics.cache }),
-    metrics,
-    logger,
-    clock,
-    limits: {
-      series: config.limitSeries,
-      samples: config.limitSamples,
-      bytes: config.limitBytes,
-    },
-    maxConcurrency: config.maxConcurrency,
-    minTime,
-    maxTime,
-    syncConcurrency: config.syncConcurrency,
-    eagerHeaders: config.headerStrategy === "eager",
-    headerIdle: config.lazyReaderIdle,
-    batchSeries: Math.max(1, config.batchSeries),
-    seriesEstimate: Math.max(16, config.seriesEstimate),
-    chunkEstimate: Math.max(16, config.chunkEstimate),
-  });
 }
 
 if (import.meta.main) await runMain(store);

@@ -25,17 +25,17 @@ export const storeFlags = {
   indexCacheSize: flag.size(
     "index-cache-size",
     "250MB",
-    "Size of the in-memory cache of postings.",
+    "Size of the in-memory index cache, used without --index-cache.config.",
   ),
   indexCache: flag.pathOrContent(
     "index-cache.config",
-    "YAML document that describes the index cache.",
-    { noEffect: `${NOT_YET}; --index-cache-size sets the in-memory cache` },
+    "YAML document that describes the index cache: type IN-MEMORY, MEMCACHED or REDIS.",
+    { secret: true },
   ),
   cachingBucket: flag.pathOrContent(
     "store.caching-bucket.config",
-    "YAML document that describes the cache of objects.",
-    { hidden: true, noEffect: NOT_YET },
+    "YAML document that describes the cache before the bucket, for parts of chunk files, metas and listings: type IN-MEMORY, MEMCACHED or REDIS.",
+    { hidden: true, secret: true },
   ),
   chunkPoolSize: flag.size(
     "chunk-pool-size",

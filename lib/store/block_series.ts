@@ -60,9 +60,10 @@ import {
 } from "../tsdb/mod.ts";
 import type { BucketBlock } from "./bucket_block.ts";
 import type { OpenHeader } from "./header_pool.ts";
-import type { PostingsCache } from "./index_cache.ts";
+import { type IndexCache, seriesPageKey } from "./cache/index_cache.ts";
+import { readPages } from "./cache/pages.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";
-import { fetchItems, type RangeOptions } from "./range_reader.ts";
+import { fetchItems, type RangeOptions, type ReadBytes } from "./range_reader.ts";
 import { DAMAGED, RawChunk, SeriesBatch, SPECIAL } from "./series_batch.ts";
 import { FullSort, HoldBack, SameOrder, SeriesItems, type SeriesOrder } from "./series_items.ts";
 
@@ -121,7 +122,9 @@ export interface BlockRequest {
   readonly settings: ReadSettings;
   readonly limits: RequestLimits;
   readonly figures: RequestFigures;
-  readonly cache: PostingsCache | undefined;
+  readonly cache: IndexCache | undefined;
+  /** Key of the matchers in the cache. */
+  readonly selection: string;
   readonly signal: AbortSignal;
   /** Memory for reads of the index; whatever was read is done with when it was decoded. */
   readonly pool: BufferPool | undefined;
@@ -256,7 +259,17 @@ class BlockReader {
   // ---- Postings ---------------------------------------------------------------------------
 
   async #select(): Promise<Selection> {
-    const { matchers, limits, figures } = this.#request;
+    const { matchers, limits, figures, cache, selection, signal } = this.#request;
+    const { ulid } = this.#block;
+    const known = await cache?.selection(ulid, selection, signal);
+    if (known !== undefined) {
+      limits.bytes(known.byteLength, "loading expanded postings from index cache");
+      figures.postings.touched++;
+      figures.postings.touchedBytes += known.byteLength;
+      if (known.length === 0) figures.emptyPostings++;
+      limits.series(known.length);
+      return { refs: known, deferred: [] };
+    }
     const planned = planPostings(this.#header.tables, matchers);
     const { plan, deferred } = deferGroups(planned);
     if (plan.empty) {
@@ -267,7 +280,10 @@ class BlockReader {
     const refs = resolvePostings(plan, (list) => lists.get(list.offset)!);
     if (refs.length === 0) figures.emptyPostings++;
     // With matchers left over, only the series that pass them count.
-    if (deferred.length === 0) limits.series(refs.length);
+    if (deferred.length === 0) {
+      limits.series(refs.length);
+      cache?.putSelection(ulid, selection, refs);
+    }
     return { refs, deferred };
   }
 
@@ -277,8 +293,9 @@ class BlockReader {
     const { ulid, indexObject } = this.#block;
     const found = new Map<number, Uint32Array>();
     const missing: PostingsList[] = [];
-    for (const list of lists) {
-      const refs = cache?.get(ulid, list.offset);
+    const cached = await cache?.postings(ulid, lists.map((list) => list.offset), signal);
+    lists.forEach((list, i) => {
+      const refs = cached?.[i];
       figures.postings.touched++;
       if (refs === undefined) missing.push(list);
       else {
@@ -286,7 +303,7 @@ class BlockReader {
         figures.postings.touchedBytes += refs.byteLength;
         found.set(list.offset, refs);
       }
-    }
+    });
     if (missing.length === 0) return found;
     missing.sort((a, b) => a.offset - b.offset);
     const before = figures.postings.fetchedBytes;
@@ -311,7 +328,7 @@ class BlockReader {
       const refs = decodePostings(fetched.regions[r]!, offset - base, indexObject, base);
       figures.postings.fetched++;
       figures.postings.touchedBytes += refs.byteLength;
-      cache?.put(ulid, offset, refs);
+      cache?.putPostings(ulid, offset, refs);
       found.set(offset, refs);
     }
     for (const region of fetched.regions) pool?.give(region);
@@ -368,6 +385,39 @@ class BlockReader {
     return to;
   }
 
+  /** Reads of series entries, through the cache where there is one. */
+  #seriesReader(): { read: ReadBytes; fromBucket: () => number } {
+    const { cache, signal, pool } = this.#request;
+    const { ulid, indexObject } = this.#block;
+    const pages = cache?.series;
+    let fromBucket = 0;
+    const count = (bytes: number) => fromBucket += bytes;
+    if (pages === undefined) {
+      const plain = this.#block.reader(indexObject, signal, pool);
+      const read: ReadBytes = async (offset, length) => {
+        const bytes = await plain(offset, length);
+        count(bytes.length);
+        return bytes;
+      };
+      return { read, fromBucket: () => fromBucket };
+    }
+    const store = {
+      cache: pages,
+      key: (start: number) => seriesPageKey(ulid, start),
+      pageSize: SERIES_PAGE,
+      ttl: SERIES_TTL,
+      maxRequests: 3,
+      observer: {
+        pages() {},
+        bytes: (_: number, _cached: number, fetched: number) => void count(fetched),
+      },
+    };
+    const plain = this.#block.reader(indexObject, signal, undefined);
+    const read: ReadBytes = (offset, length) =>
+      readPages(store, plain, offset, length, signal, pool?.take(length));
+    return { read, fromBucket: () => fromBucket };
+  }
+
   async #readSeries(
     starts: Float64Array,
     deferred: readonly Matcher[],
@@ -377,8 +427,9 @@ class BlockReader {
     const { indexObject } = this.#block;
     const { toc, space } = this.#header;
     const before = figures.series.fetchedBytes;
+    const source = this.#seriesReader();
     const fetched = await fetchItems(
-      this.#block.reader(indexObject, signal, pool),
+      source.read,
       starts,
       {
         file: indexObject,
@@ -389,7 +440,10 @@ class BlockReader {
       settings.ranges,
       figures.series,
     );
-    limits.bytes(figures.series.fetchedBytes - before, "fetching series");
+    const bytes = figures.series.fetchedBytes - before;
+    const fromBucket = source.fromBucket();
+    limits.bytes(bytes, fromBucket > 0 ? "fetching series" : "loading series from index cache");
+    figures.series.fetchedBytes = before + Math.min(bytes, fromBucket);
     const items = new SeriesItems(Math.min(starts.length * CHUNKS_EXPECTED, 65536));
     const entry = new SeriesEntry();
     let matched = 0;
@@ -408,7 +462,7 @@ class BlockReader {
     }
     for (const region of fetched.regions) pool?.give(region);
     figures.series.touched += starts.length;
-    figures.series.fetched += starts.length;
+    if (fromBucket > 0) figures.series.fetched += starts.length;
     if (deferred.length > 0) limits.series(matched);
     if (!skipChunks) limits.chunks(items.chunkCount);
     return items;
@@ -632,6 +686,10 @@ class BlockReader {
     return missing > 0 && missing === this.#request.aggregates.length ? [] : [out];
   }
 }
+
+/** Series entries are cached in pages of this size, bytes, for this time, ms. */
+const SERIES_PAGE = 16 * 1024;
+const SERIES_TTL = 24 * 3_600_000;
 
 /** Chunks that a series of a two-hour block usually has. */
 const CHUNKS_EXPECTED = 5;

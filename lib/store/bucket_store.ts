@@ -55,9 +55,9 @@ import {
 import { type BatchSource, mergeBlocks, type SeriesSink } from "./block_merge.ts";
 import { BlockSet, RESOLUTIONS } from "./block_set.ts";
 import { BucketBlock } from "./bucket_block.ts";
+import { type IndexCache, selectionKey } from "./cache/index_cache.ts";
 import type { HeaderPool } from "./header_pool.ts";
 import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";
-import type { PostingsCache } from "./index_cache.ts";
 import { NO_LIMITS, RequestFigures, type RequestLimitOptions, RequestLimits } from "./limits.ts";
 import { LOCAL_RANGES, REMOTE_RANGES } from "./range_reader.ts";
 import { FrameSink, MessageSink } from "./series_sink.ts";
@@ -68,7 +68,7 @@ export interface BucketStoreOptions {
   readonly bucket: Bucket;
   readonly fetcher: MetaFetcher;
   readonly headers: HeaderPool;
-  readonly cache?: PostingsCache;
+  readonly cache?: IndexCache;
   readonly metrics: StoreMetrics;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -382,8 +382,12 @@ export class BucketStore implements Store {
       ...this.#blockRequest(request, query, minTime, maxTime, chosen.length),
       chunkPool,
     };
+    const selectionOf = selectionKeys();
     const sources = chosen.map(({ block, labels, matchers }) =>
-      query.guard(block, blockSeries(block, labels, { ...shared, matchers }))
+      query.guard(
+        block,
+        blockSeries(block, labels, { ...shared, matchers, selection: selectionOf(matchers) }),
+      )
     );
     const started = performance.now();
     yield* mergeBlocks(sources, sink, {
@@ -410,6 +414,7 @@ export class BucketStore implements Store {
       minTime,
       maxTime,
       matchers: [],
+      selection: "",
       skipChunks: request.skipChunks,
       aggregates: request.aggregates,
       limit: request.limit,
@@ -511,9 +516,11 @@ export class BucketStore implements Store {
               return;
             }
             const part = { skipChunks: true, aggregates: [], limit: 0 };
+            const narrowed = from.matchers(block, matchers);
             const blockRequest = {
               ...this.#blockRequest(part, query, minTime, maxTime, blocks.length),
-              matchers: from.matchers(block, matchers),
+              matchers: narrowed,
+              selection: selectionKey(narrowed),
             };
             for await (const sets of blockLabels(block, labels, blockRequest)) {
               for (const series of sets) from.fromSeries(series, add);
@@ -557,6 +564,16 @@ function matchersFor(
     else if (!m.matches(value)) return undefined;
   }
   return left;
+}
+
+/** selectionKey() once for all blocks that share the matchers. */
+function selectionKeys(): (matchers: readonly Matcher[]) => string {
+  const known = new Map<readonly Matcher[], string>();
+  return (matchers) => {
+    let key = known.get(matchers);
+    if (key === undefined) known.set(matchers, key = selectionKey(matchers));
+    return key;
+  };
 }
 
 function matchesBlock(block: BucketBlock, matchers: readonly Matcher[]): boolean {

@@ -11,7 +11,7 @@ import {
   seriesRequest,
 } from "../storeapi/testing/fixtures.ts";
 import type { BucketStore } from "./bucket_store.ts";
-import { MemoryPostingsCache } from "./index_cache.ts";
+import { MemoryIndexCache } from "./cache/index_cache.ts";
 import { addBlock, blockId, makeStore } from "./testing/small_bucket.ts";
 
 const T0 = 1_790_208_000_000;
@@ -70,7 +70,7 @@ export const bench: Bench = {
     const series = b.parameter("series", 20, 1000);
     const bucket = await makeBucket(new Random(b.seed), blocks, series);
     const store = makeStore(bucket, {
-      cache: new MemoryPostingsCache({ maxBytes: 64 * 1024 * 1024 }),
+      cache: new MemoryIndexCache({ maxBytes: 64 * 1024 * 1024, maxItemBytes: 64 * 1024 * 1024 }),
     });
     await store.sync();
     const chunks = blocks * series * 4;

@@ -3,7 +3,6 @@ import { strict as assert } from "node:assert";
 import { Random } from "../base/testing/random.ts";
 import { labelsFromRecord } from "../model/mod.ts";
 import { type LabelReader, SeriesEntry } from "../tsdb/mod.ts";
-import { MemoryPostingsCache } from "./index_cache.ts";
 import { TenantNames } from "./store_metrics.ts";
 import { SymbolSpace, SymbolSpaces } from "./symbol_space.ts";
 
@@ -30,46 +29,6 @@ Deno.test("BufferPool keeps no more than its budget and nothing foreign", () => 
   assert.equal(pool.bytes, kept);
   pool.give(new BufferPool(0).take(8000));
   assert.equal(pool.bytes, kept);
-});
-
-Deno.test("MemoryPostingsCache keeps the used ones within an exact budget", () => {
-  const log: string[] = [];
-  const cache = new MemoryPostingsCache({
-    maxBytes: 3 * (400 + 160),
-    maxItemBytes: 1000,
-    observer: {
-      request: (hit) => log.push(hit ? "hit" : "miss"),
-      added: () => log.push("added"),
-      evicted: () => log.push("evicted"),
-      overflowed: () => log.push("overflowed"),
-    },
-  });
-  const list = () => new Uint32Array(100);
-  for (const offset of [1, 2, 3]) cache.put("B", offset, list());
-  assert.equal(cache.bytes, 3 * 560);
-  assert.ok(cache.get("B", 1) !== undefined);
-  cache.put("B", 4, list());
-  assert.equal(cache.get("B", 2), undefined);
-  assert.ok(cache.get("B", 1) !== undefined && cache.get("B", 3) !== undefined);
-  assert.equal(cache.get("C", 1), undefined);
-  cache.put("B", 5, new Uint32Array(1000));
-  assert.equal(cache.get("B", 5), undefined);
-  assert.equal(cache.count, 3);
-  assert.equal(cache.bytes, 3 * 560);
-  assert.deepEqual(log, [
-    "added",
-    "added",
-    "added",
-    "hit",
-    "added",
-    "evicted",
-    "miss",
-    "hit",
-    "hit",
-    "miss",
-    "overflowed",
-    "miss",
-  ]);
 });
 
 Deno.test("SymbolSpace gives one object for equal references", () => {

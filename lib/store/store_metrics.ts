@@ -1,7 +1,6 @@
 /** Metrics of the store gateway, `thanos_bucket_store_*` and those beside it. */
 import type { Counter, Family, Gauge, Metrics, Observer } from "../telemetry/mod.ts";
 import type { HeaderObserver } from "./header_pool.ts";
-import type { CacheObserver } from "./index_cache.ts";
 import type { LimitReason, RequestFigures } from "./limits.ts";
 
 const TYPES = ["postings", "series", "chunks"] as const;
@@ -57,8 +56,6 @@ export class StoreMetrics {
   readonly #dropped: Family<Counter, "reason" | "tenant">;
   /** Reports about index headers. */
   readonly headers: Omit<HeaderObserver, "warn">;
-  /** Reports about the postings cache. */
-  readonly cache: CacheObserver;
 
   constructor(metrics: Metrics, tenant = "default-tenant") {
     const name = (part: string) => `thanos_bucket_store_${part}`;
@@ -188,32 +185,6 @@ export class StoreMetrics {
         loadFailures.inc();
       },
       unloaded: () => unloads.inc(),
-    };
-
-    const cache = (part: string) => `thanos_store_index_cache_${part}`;
-    const item = "Postings";
-    const byItem = (part: string, help: string) =>
-      metrics.counterFamily({ name: cache(part), help, labels: ["item_type"] })
-        .with({ item_type: item });
-    const forTenant = (part: string, help: string) =>
-      metrics.counterFamily({ name: cache(part), help, labels: ["item_type", "tenant"] })
-        .with({ item_type: item, tenant });
-    const requests = forTenant("requests_total", "Requests to the index cache.");
-    const hits = forTenant("hits_total", "Requests that the index cache answered.");
-    const added = byItem("items_added_total", "Items put into the index cache.");
-    const evicted = byItem("items_evicted_total", "Items evicted from the index cache.");
-    const overflowed = byItem(
-      "items_overflowed_total",
-      "Items too large for the index cache.",
-    );
-    this.cache = {
-      request: (hit) => {
-        requests.inc();
-        if (hit) hits.inc();
-      },
-      added: () => added.inc(),
-      evicted: () => evicted.inc(),
-      overflowed: () => overflowed.inc(),
     };
   }
 

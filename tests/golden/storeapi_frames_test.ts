@@ -7,7 +7,7 @@ import { compareUtf8 } from "../../lib/base/mod.ts";
 import { DuplicateFilter, MetaFetcher } from "../../lib/block/mod.ts";
 import { formatLabels } from "../../lib/model/mod.ts";
 import { type Bucket, FilesystemBucket, MemoryBucket } from "../../lib/objstore/mod.ts";
-import { BucketStore, HeaderPool, MemoryPostingsCache, StoreMetrics } from "../../lib/store/mod.ts";
+import { BucketStore, HeaderPool, MemoryIndexCache, StoreMetrics } from "../../lib/store/mod.ts";
 import {
   type CallContext,
   type ComponentInfo,
@@ -54,7 +54,7 @@ async function openStore(bucket: Bucket, dataDirectory?: string): Promise<Bucket
       files: new SystemFiles(),
       ...(dataDirectory === undefined ? {} : { dataDirectory }),
     }),
-    cache: new MemoryPostingsCache({ maxBytes: 1024 * 1024 }),
+    cache: new MemoryIndexCache({ maxBytes: 1024 * 1024, maxItemBytes: 1024 * 1024 }),
     metrics: new StoreMetrics(new Metrics()),
     logger: silentLogger,
   });

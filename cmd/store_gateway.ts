@@ -1,0 +1,125 @@
+/** The parts of the store gateway, put together from its flags. */
+import {
+  consistencyDelayFilter,
+  DeletionMarkFilter,
+  DuplicateFilter,
+  fetcherMetrics,
+  MetaCache,
+  MetaFetcher,
+  timePartitionFilter,
+} from "../lib/block/mod.ts";
+import type { ConfigOf } from "../lib/config/mod.ts";
+import type { Bucket } from "../lib/objstore/mod.ts";
+import {
+  BucketStore,
+  type CacheEnv,
+  CacheMetrics,
+  HeaderPool,
+  type IndexCache,
+  openCachingBucket,
+  openIndexCache,
+  plainIndexCache,
+  StoreMetrics,
+} from "../lib/store/mod.ts";
+import { SystemFiles } from "../lib/tsdb/mod.ts";
+import { type CommandEnv, processHost } from "./command.ts";
+import type { storeFlags } from "./store_flags.ts";
+
+type Config = ConfigOf<typeof storeFlags>;
+
+/** Puts the store gateway together. */
+export async function makeStore(
+  config: Config,
+  env: CommandEnv,
+  bucket: Bucket,
+  dataDirectory: string | undefined,
+): Promise<BucketStore> {
+  const { clock, logger } = env;
+  const files = new SystemFiles();
+  const metrics = new StoreMetrics(env.metrics);
+  env.metrics.gauge("thanos_consistency_delay_seconds", "Configured consistency delay.")
+    .set(config.consistencyDelay / 1000);
+  const minTime = () => config.minTime.at(clock.now());
+  const maxTime = () => config.maxTime.at(clock.now());
+  const fetcher = new MetaFetcher({
+    bucket,
+    clock,
+    concurrency: config.metaConcurrency,
+    observer: fetcherMetrics(env),
+    ...(dataDirectory === undefined ? {} : { cache: new MetaCache(files, dataDirectory) }),
+    filters: [
+      timePartitionFilter(minTime, maxTime),
+      consistencyDelayFilter(config.consistencyDelay, clock),
+      new DeletionMarkFilter(
+        bucket,
+        config.ignoreDeletionMarksDelay,
+        clock,
+        config.metaConcurrency,
+      ),
+      new DuplicateFilter(),
+    ],
+  });
+  return new BucketStore({
+    bucket,
+    fetcher,
+    headers: new HeaderPool({
+      bucket,
+      files,
+      clock,
+      observer: {
+        ...metrics.headers,
+        warn: (message, fields) => logger.warn(message, fields),
+      },
+      ...(dataDirectory === undefined ? {} : { dataDirectory }),
+    }),
+    cache: await makeIndexCache(config, cacheEnv(env)),
+    metrics,
+    logger,
+    clock,
+    limits: {
+      series: config.limitSeries,
+      samples: config.limitSamples,
+      bytes: config.limitBytes,
+    },
+    maxConcurrency: config.maxConcurrency,
+    minTime,
+    maxTime,
+    syncConcurrency: config.syncConcurrency,
+    eagerHeaders: config.headerStrategy === "eager",
+    headerIdle: config.lazyReaderIdle,
+    batchSeries: Math.max(1, config.batchSeries),
+    seriesEstimate: Math.max(16, config.seriesEstimate),
+    chunkEstimate: Math.max(16, config.chunkEstimate),
+  });
+}
+
+/** What caches need from this process. */
+function cacheEnv(env: CommandEnv): CacheEnv {
+  return {
+    metrics: new CacheMetrics(env.metrics),
+    clock: env.clock,
+    readText: processHost.readText,
+    // Loaded when a name must be looked up: it brings much of the querier.
+    resolve: async (address) => {
+      const { resolveAddress, systemLookup } = await import("../lib/query/mod.ts");
+      return await resolveAddress(address, systemLookup);
+    },
+  };
+}
+
+async function makeIndexCache(config: Config, env: CacheEnv): Promise<IndexCache> {
+  const text = config.indexCache.load();
+  return text.trim() === ""
+    ? plainIndexCache(config.indexCacheSize, env.metrics)
+    : await openIndexCache(text, env);
+}
+
+/** The bucket behind the cache of `--store.caching-bucket.config`, if there is one. */
+export async function cachedBucket(
+  config: Config,
+  env: CommandEnv,
+  bucket: Bucket,
+): Promise<Bucket> {
+  const text = config.cachingBucket.load();
+  return text.trim() === "" ? bucket : await openCachingBucket(bucket, text, cacheEnv(env));
+}
