@@ -98,8 +98,7 @@ export const storeFlags = {
   ),
   relabel: flag.pathOrContent(
     "selector.relabel-config",
-    "YAML document with relabel rules on external labels that select the blocks to serve.",
-    { noEffect: `${NOT_YET}; all blocks are served` },
+    "YAML document with relabel rules (actions keep, drop and hashmod) on external labels and __block_id that select the blocks to serve.",
   ),
   consistencyDelay: flag.duration(
     "consistency-delay",

@@ -4,11 +4,13 @@ import {
   DeletionMarkFilter,
   DuplicateFilter,
   fetcherMetrics,
+  labelShardFilter,
   MetaCache,
   MetaFetcher,
   timePartitionFilter,
 } from "../lib/block/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
+import { EMPTY_LABELS, parseRelabelRules, relabel } from "../lib/model/mod.ts";
 import type { Bucket } from "../lib/objstore/mod.ts";
 import {
   BucketStore,
@@ -27,6 +29,9 @@ import type { storeFlags } from "./store_flags.ts";
 
 type Config = ConfigOf<typeof storeFlags>;
 
+/** What relabel rules that select blocks may do. */
+const SELECTOR_ACTIONS = ["keep", "drop", "hashmod"] as const;
+
 /** Puts the store gateway together. */
 export async function makeStore(
   config: Config,
@@ -41,6 +46,8 @@ export async function makeStore(
     .set(config.consistencyDelay / 1000);
   const minTime = () => config.minTime.at(clock.now());
   const maxTime = () => config.maxTime.at(clock.now());
+  const { relabel: rulesOption } = config;
+  const rules = parseRelabelRules(rulesOption.load(), rulesOption.source, SELECTOR_ACTIONS);
   const fetcher = new MetaFetcher({
     bucket,
     clock,
@@ -49,6 +56,7 @@ export async function makeStore(
     ...(dataDirectory === undefined ? {} : { cache: new MetaCache(files, dataDirectory) }),
     filters: [
       timePartitionFilter(minTime, maxTime),
+      labelShardFilter((labels) => (relabel(labels, rules) ?? EMPTY_LABELS).length > 0),
       consistencyDelayFilter(config.consistencyDelay, clock),
       new DeletionMarkFilter(
         bucket,
