@@ -6,7 +6,7 @@ import { MemoryBucket } from "../../objstore/mod.ts";
 import { bucketAcceptance } from "../../objstore/acceptance.ts";
 import { FaultyBucket } from "../../objstore/testing/bucket_faulty.ts";
 import { Metrics } from "../../telemetry/mod.ts";
-import { type ByteCache, sealCache, tieredCache } from "./byte_cache.ts";
+import { sealCache, tieredCache } from "./byte_cache.ts";
 import { openCachingBucket, openIndexCache, plainIndexCache } from "./cache_config.ts";
 import { CacheMetrics } from "./cache_metrics.ts";
 import { CachingBucket, type CachingBucketSettings } from "./caching_bucket.ts";
@@ -470,6 +470,3 @@ Deno.test("cache configurations are read strictly, with one line that says what 
   assert.match(shown, /thanos_cache_inmemory_hits_total\{name="caching-bucket"\} 1/);
   assert.match(shown, /thanos_store_index_cache_max_size_bytes 5.24288e\+07/);
 });
-
-/** Checked by the compiler: every cache is a ByteCache. */
-const _caches: readonly ByteCache[] = [memory(), remote(new FakeClient())];
