@@ -423,7 +423,7 @@ class BlockReader {
     deferred: readonly Matcher[],
     reader: LabelReader,
   ): Promise<SeriesItems> {
-    const { minTime, maxTime, figures, limits, settings, signal, skipChunks, pool } = this.#request;
+    const { minTime, maxTime, figures, limits, settings, skipChunks, pool } = this.#request;
     const { indexObject } = this.#block;
     const { toc, space } = this.#header;
     const before = figures.series.fetchedBytes;
