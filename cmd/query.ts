@@ -3,12 +3,13 @@
  * HTTP API, and the Store API over everything below it, so that queriers stack.
  */
 import type { Hono } from "hono";
-import { addMetadataRoutes, addQueryRoutes } from "../lib/api/mod.ts";
-import { Gate, MnemeError } from "../lib/base/mod.ts";
+import { addMetadataRoutes, addQueryRoutes, Tenants } from "../lib/api/mod.ts";
+import { Gate, makeUlid, MnemeError } from "../lib/base/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
 import { labelsFromPairs } from "../lib/model/mod.ts";
 import { Engine } from "../lib/promql/mod.ts";
 import {
+  ActiveQueries,
   CatalogProxy,
   componentInfo,
   type EndpointClient,
@@ -17,6 +18,8 @@ import {
   EndpointSet,
   Querier,
   queryGateMetrics,
+  QueryRunner,
+  selectGateMetrics,
 } from "../lib/query/mod.ts";
 import { connectRpc, reflectionServices } from "../lib/rpc/mod.ts";
 import { every } from "../lib/runtime/mod.ts";
@@ -38,7 +41,15 @@ import {
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
 import { queryFlags } from "./query_flags.ts";
-import { featuresOf, replicaLabelsOf, staticSpecs, strategiesOf } from "./query_settings.ts";
+import {
+  featuresOf,
+  openJournal,
+  replicaLabelsOf,
+  staticSpecs,
+  strategiesOf,
+  telemetryOf,
+  tenantSettings,
+} from "./query_settings.ts";
 
 /** How long the first round of Info calls may hold readiness back without a response time-out, ms. */
 const FIRST_ROUND = 30_000;
@@ -141,8 +152,22 @@ export function openQuery(
     stores: (matchers) => proxy.matching(matchers),
     dedupFunction: config.dedupFunction,
   });
-  const gate = new Gate(config.maxConcurrent);
-  const gated = queryGateMetrics(metrics, gate, clock);
+  const journal = openJournal(config, env);
+  const active = new ActiveQueries({
+    clock,
+    makeId: () => makeUlid(clock.now()),
+    ...(journal === undefined ? {} : { journal }),
+  });
+  const runner = new QueryRunner({
+    engine,
+    querier,
+    active,
+    enter: queryGateMetrics(metrics, new Gate(config.maxConcurrent), clock),
+    maxConcurrentSelects: config.maxConcurrentSelect,
+    enterSelect: selectGateMetrics(metrics, config.maxConcurrentSelect, clock),
+    telemetry: telemetryOf(config, metrics),
+  });
+  const tenants = new Tenants(tenantSettings(config));
   const own = [...local.keys()].map((address) => ({ address, strict: false }));
   const resolver = new EndpointResolver([...staticSpecs(config), ...own], {
     interval: config.sdDnsInterval,
@@ -159,15 +184,15 @@ export function openQuery(
       addMetadataRoutes(api, {
         catalog: catalogOf(replicaLabels),
         strategies: strategiesOf(config),
-        tenantHeader: config.tenantHeader,
-        defaultTenant: config.defaultTenant,
+        tenants,
       });
       addQueryRoutes(api, {
-        engine,
+        runner,
         querier,
+        active,
+        tenants,
         endpoints: () => endpoints.statuses(),
         now: () => clock.now(),
-        enter: gated,
         settings: {
           replicaLabels,
           partialResponse: config.partialResponse,
@@ -178,8 +203,6 @@ export function openQuery(
           dynamicLookback: config.dynamicLookback,
           timeout: config.timeout,
           metadataRange: config.metadataRange,
-          tenantHeader: config.tenantHeader,
-          defaultTenant: config.defaultTenant,
           defaultEngine: config.engine,
         },
       });
@@ -216,7 +239,10 @@ export function openQuery(
       }, (ms, signal) => clock.sleep(ms, signal)),
     ],
     life: { onStarted: () => probe.healthy(), onStopping: () => probe.notReady("shutting down") },
-    close: () => endpoints.close(),
+    close: () => {
+      endpoints.close();
+      journal?.close();
+    },
   };
 }
 

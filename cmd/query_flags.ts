@@ -112,7 +112,6 @@ export const queryFlags = {
     "query.max-concurrent-select",
     "4",
     "Maximum number of select requests made concurrently per a query.",
-    { noEffect: "the selectors of a query are fetched one after the other" },
   ),
   maxSamples: flag.uint(
     "query.max-samples",
@@ -211,7 +210,6 @@ export const queryFlags = {
     "query.active-query-path",
     "",
     "Directory to log currently active queries in the queries.active file.",
-    { noEffect: NOT_YET },
   ),
   features: flag.repeated(
     flag.kinds.string,
@@ -244,14 +242,17 @@ export const queryFlags = {
     ["", "organization", "organizationalUnit", "commonName"],
     "query.tenant-certificate-field",
     "",
-    "Use TLS client's certificate field to determine tenant for write requests.",
-    { noEffect: NOT_YET },
+    "Use TLS client's certificate field to determine tenant for query requests. The other tenant flags do not count then.",
+  ),
+  enforceTenancy: flag.bool(
+    "query.enforce-tenancy",
+    false,
+    "Enforce tenancy on query APIs: responses are returned only from series of the request's tenant.",
   ),
   tenantLabel: flag.string(
     "query.tenant-label-name",
     "tenant_id",
-    "Label name to use when enforcing tenancy.",
-    { noEffect: "tenancy is not enforced" },
+    "Label name to use when enforcing tenancy (if --query.enforce-tenancy is enabled).",
   ),
   alertUrl: flag.string(
     "alert.query-url",
@@ -288,6 +289,6 @@ function quantiles(name: string, defaults: string) {
     flag.kinds.float,
     `query.telemetry.${name}`,
     "The quantiles for exporting metrics about the request.",
-    { defaults: defaults.split(" "), noEffect: NOT_YET },
+    { defaults: defaults.split(" ") },
   );
 }

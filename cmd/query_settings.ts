@@ -1,8 +1,10 @@
 /** From the querier's flags to the settings of its parts. */
-import type { MetadataStrategies } from "../lib/api/mod.ts";
+import type { MetadataStrategies, TenantSettings } from "../lib/api/mod.ts";
 import { MnemeError } from "../lib/base/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
-import type { EndpointSpec } from "../lib/query/mod.ts";
+import { type EndpointSpec, type QueryTelemetry, queryTelemetry } from "../lib/query/mod.ts";
+import { QueryJournalFile } from "../lib/runtime/mod.ts";
+import type { Metrics } from "../lib/telemetry/mod.ts";
 import type { CommandEnv } from "./command.ts";
 import type { queryFlags } from "./query_flags.ts";
 
@@ -60,4 +62,37 @@ export function featuresOf(config: Config, env: CommandEnv) {
     xFunctions: config.xFunctions,
     sortedDuplicates: false,
   };
+}
+
+/** How tenants are told apart. */
+export function tenantSettings(config: Config): TenantSettings {
+  return {
+    header: config.tenantHeader,
+    fallback: config.defaultTenant,
+    label: config.tenantLabel,
+    enforced: config.enforceTenancy,
+    certificateField: config.tenantCertificateField,
+  };
+}
+
+/** Metrics of queries with the buckets of the flags. */
+export function telemetryOf(config: Config, metrics: Metrics): QueryTelemetry {
+  return queryTelemetry(metrics, {
+    durations: config.telemetryDurations,
+    samples: config.telemetrySamples,
+    series: config.telemetrySeries,
+  }, { maxConcurrent: config.maxConcurrent, mode: config.mode });
+}
+
+/** The journal of active queries, if one is wished; what the last process left in it is told. */
+export function openJournal(config: Config, env: CommandEnv): QueryJournalFile | undefined {
+  if (config.activeQueryPath === "") return undefined;
+  const journal = QueryJournalFile.open(config.activeQueryPath);
+  for (const { query, startedAt } of journal.unfinished) {
+    env.logger.warn("this query did not finish in the last run", {
+      query,
+      started: new Date(startedAt * 1000).toISOString(),
+    });
+  }
+  return journal;
 }

@@ -23,6 +23,7 @@ import {
 import { dataResponse } from "./envelope.ts";
 import { type Params, readParams, timeParam } from "./params.ts";
 import { route } from "./route.ts";
+import type { Tenants } from "./tenant.ts";
 
 /** Whether a failing endpoint is a warning or an error, for each API. */
 export interface MetadataStrategies {
@@ -37,8 +38,7 @@ export interface MetadataStrategies {
 export interface MetadataApiParts {
   readonly catalog: Catalog;
   readonly strategies: MetadataStrategies;
-  readonly tenantHeader: string;
-  readonly defaultTenant: string;
+  readonly tenants: Tenants;
 }
 
 /** Adds the routes. */
@@ -179,7 +179,7 @@ class MetadataApi {
   }
 
   async statistics(c: Context): Promise<Response> {
-    const { catalog, strategies } = this.#parts;
+    const { catalog, strategies, tenants } = this.#parts;
     const params = await readParams(c.req.raw);
     if (params.malformed !== undefined) {
       throw new MnemeError("internal", `parse form: invalid pair ${quoteGo(params.malformed)}`);
@@ -188,7 +188,8 @@ class MetadataApi {
       "retrieving TSDB statistics: ",
       () =>
         catalog.tsdbStatistics({
-          tenant: "",
+          // With enforced tenancy a tenant's own statistics only.
+          tenant: tenants.enforced ? tenants.of(c) : "",
           limit: statisticsLimit(params),
           partialResponse: strategies.status,
           matchers: params.all("match[]").flatMap((text) => parseSelector(text, true)),
@@ -201,9 +202,7 @@ class MetadataApi {
   }
 
   #context(c: Context): CallContext {
-    const { tenantHeader, defaultTenant } = this.#parts;
-    const tenant = c.req.header(tenantHeader) ?? c.req.header("THANOS-TENANT") ?? "";
-    return { signal: c.req.raw.signal, tenant: tenant === "" ? defaultTenant : tenant };
+    return { signal: c.req.raw.signal, tenant: this.#parts.tenants.of(c) };
   }
 }
 

@@ -5,8 +5,14 @@ import { catalogFixture } from "../storeapi/testing/catalog_fixture.ts";
 import type { Catalog } from "../storeapi/mod.ts";
 import { addMetadataRoutes } from "./api_metadata.ts";
 import { errorResponse } from "./envelope.ts";
+import { Tenants, type TenantSettings } from "./tenant.ts";
+import { TENANTS } from "./testing/query_fixture.ts";
 
-function appOf(catalog: Partial<Catalog> = {}, warnings: readonly string[] = []) {
+function appOf(
+  catalog: Partial<Catalog> = {},
+  warnings: readonly string[] = [],
+  tenants: Partial<TenantSettings> = {},
+) {
   const asked: unknown[] = [];
   const whole = { ...catalogFixture("0", warnings), ...catalog };
   const noted = Object.fromEntries(
@@ -26,8 +32,7 @@ function appOf(catalog: Partial<Catalog> = {}, warnings: readonly string[] = [])
       exemplars: "warn",
       status: "warn",
     },
-    tenantHeader: "THANOS-TENANT",
-    defaultTenant: "default-tenant",
+    tenants: new Tenants({ ...TENANTS, ...tenants }),
   });
   const get = async (path: string) => {
     const answer = await app.request(`/api/v1${path}`);
@@ -176,4 +181,13 @@ Deno.test("warnings of endpoints come along and are not cached", async () => {
   const { body, headers } = await get("/rules");
   assert.deepEqual(body.warnings, ["fetching rules from b:1: no"]);
   assert.equal(headers.get("cache-control"), "no-store");
+});
+
+Deno.test("/status/tsdb asks for the tenant's own statistics when tenancy is enforced", async () => {
+  const open = appOf();
+  await open.get("/status/tsdb");
+  assert.equal((open.asked[0] as { tenant: string }).tenant, "");
+  const enforced = appOf({}, [], { enforced: true });
+  await enforced.get("/status/tsdb");
+  assert.equal((enforced.asked[0] as { tenant: string }).tenant, "default-tenant");
 });

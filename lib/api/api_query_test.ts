@@ -3,70 +3,10 @@ import assert from "node:assert/strict";
 import { MnemeError } from "../base/mod.ts";
 import { runBench } from "../base/testing/bench.ts";
 import { EMPTY_LABELS, labelsFromRecord, MAX_TIME, MIN_TIME } from "../model/mod.ts";
-import { Engine } from "../promql/mod.ts";
-import { type EndpointStatus, Querier } from "../query/mod.ts";
-import { encodeSeriesData, floatSeries } from "../storeapi/testing/fixtures.ts";
-import { MemoryStore, type MemoryStoreOptions } from "../storeapi/testing/memory_store.ts";
-import { Metrics, Probe, silentLogger } from "../telemetry/mod.ts";
-import { addQueryRoutes, labelName, type QueryApiSettings } from "./api_query.ts";
-import { createApp } from "./app.ts";
+import type { EndpointStatus } from "../query/mod.ts";
 import { bench } from "./encode_result_bench.ts";
-
-const START = 1_790_208_000_000;
-const SETTINGS: QueryApiSettings = {
-  replicaLabels: ["replica"],
-  partialResponse: true,
-  autoDownsampling: false,
-  instantDefaultResolution: 0,
-  defaultStep: 1000,
-  lookbackDelta: 0,
-  dynamicLookback: true,
-  timeout: 10_000,
-  metadataRange: 0,
-  tenantHeader: "THANOS-TENANT",
-  defaultTenant: "default-tenant",
-  defaultEngine: "prometheus",
-};
-
-interface Setup {
-  readonly settings?: Partial<QueryApiSettings>;
-  readonly store?: Partial<MemoryStoreOptions>;
-  readonly enter?: (signal: AbortSignal) => Promise<() => void>;
-  readonly endpoints?: readonly EndpointStatus[];
-}
-
-function make(setup: Setup = {}) {
-  const series = [
-    floatSeries({ __name__: "up", job: "a", replica: "0", zone: "<&>" }, START, 40, {
-      stale: true,
-    }),
-    floatSeries({ __name__: "up", job: "a", replica: "1", zone: "<&>" }, START, 40),
-    floatSeries({ __name__: "up", job: "b", "quoted.name": "x" }, START, 41, { value: 0.5 }),
-  ].map((s) => encodeSeriesData(s)).sort((a, b) => a.labels.join() < b.labels.join() ? -1 : 1);
-  const store = new MemoryStore({ series, ...setup.store });
-  const metrics = new Metrics();
-  const probe = new Probe("query", { metrics, logger: silentLogger });
-  const app = createApp(
-    { component: "query", probe, metrics, logger: silentLogger },
-    (api) =>
-      addQueryRoutes(api, {
-        engine: new Engine({ features: { experimentalFunctions: true } }),
-        querier: new Querier({ stores: () => store, dedupFunction: "penalty" }),
-        endpoints: () => setup.endpoints ?? [],
-        settings: { ...SETTINGS, ...setup.settings },
-        now: () => START + 60_000,
-        enter: setup.enter ?? (() => Promise.resolve(() => {})),
-      }),
-  );
-  const ask = async (path: string, params: Record<string, string | string[]> = {}) => {
-    const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(params)) {
-      for (const one of [value].flat()) search.append(name, one);
-    }
-    return await app.request(`/api/v1${path}?${search}`);
-  };
-  return { app, ask, store };
-}
+import { labelName } from "./label_name.ts";
+import { queryFixture as make, START } from "./testing/query_fixture.ts";
 
 Deno.test("/query answers vectors, scalars and texts in Go's numbers", async () => {
   const { ask } = make();
@@ -333,7 +273,22 @@ Deno.test("explain and analyze are there for engine=thanos", async () => {
   assert.ok(measured.data.analysis.children.length > 0 || measured.data.analysis.name !== "");
   const refused = await (await ask("/query", { query: "sum(up)", analyze: "true" })).json();
   assert.deepEqual(refused.warnings, ["Query not analyzable; change engine to 'thanos'."]);
-  assert.deepEqual(refused.data.analysis, {});
+  // Who was asked is known whatever the engine is called.
+  assert.deepEqual(Object.keys(refused.data.analysis), ["fanout", "coverage"]);
+  assert.deepEqual(
+    measured.data.analysis.fanout.map((f: Record<string, unknown>) => [
+      f.endpointAddr,
+      f.numResponses,
+      f.series,
+      f.chunks,
+      f.samples,
+      f.bytesProcessed,
+      typeof f.duration,
+      typeof f.firstByte,
+      f.error,
+    ]),
+    [["127.0.0.1:10901", 1, 2, 3, 121, 0, "string", "string", undefined]],
+  );
 });
 
 Deno.test("stats are sent when asked for", async () => {

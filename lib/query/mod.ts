@@ -4,6 +4,7 @@
  * The endpoint set (who is there, what they offer, how they are), the storage adapter that puts
  * the proxy and deduplication behind the engine's port, and the choice of resolution.
  */
+export * from "./active_queries.ts";
 export * from "./block_storage.ts";
 export * from "./catalog_merge.ts";
 export * from "./catalog_proxy.ts";
@@ -14,5 +15,8 @@ export * from "./endpoint_set.ts";
 export * from "./querier.ts";
 export * from "./query_gate.ts";
 export * from "./query_recorder.ts";
+export * from "./query_runner.ts";
+export * from "./query_telemetry.ts";
 export * from "./resolution.ts";
 export * from "./storage_adapter.ts";
+export * from "./tenancy.ts";

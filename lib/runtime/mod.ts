@@ -13,6 +13,7 @@ export * from "./http_client.ts";
 export * from "./http_server.ts";
 export * from "./process_metrics.ts";
 export * from "./program.ts";
+export * from "./query_journal.ts";
 export * from "./run_group.ts";
 export * from "./signals.ts";
 export * from "./watch_files.ts";
