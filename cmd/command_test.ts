@@ -118,6 +118,17 @@ Deno.test("runMneme() lists every command and loads only the one that is named",
   assert.equal(unknown.err[0], "mneme: error: unknown long flag '--nope'");
 });
 
+Deno.test("runMneme() prints a manual page and completion of every command", async () => {
+  for (const flag of ["--help-man", "--completion-script-bash", "--completion-script-fish"]) {
+    for (const words of [[flag], ["store", flag]]) {
+      const h = host();
+      assert.equal(await runMneme(words, h), 0);
+      assert.match(h.out[0]!, /bench.*block.*plan/s, flag);
+      assert.match(h.out[0]!, /prometheus\.ready_timeout/);
+    }
+  }
+});
+
 for (const { name, help, load } of COMMANDS) {
   Deno.test(`main.ts and the command agree: ${name}`, async () => {
     const command = await load();

@@ -4,6 +4,7 @@ import {
   type CommandNode,
   expandArgFiles,
   findCommandWord,
+  WHOLE_PROGRAM_FLAGS,
 } from "../lib/config/mod.ts";
 import {
   type Command,
@@ -64,12 +65,13 @@ export async function runMneme(
   let words: readonly string[] = args;
   try {
     words = expandArgFiles(args, host);
-    const wantsAll = words.includes("--help-long");
+    const wantsAll = words.some((word) => WHOLE_PROGRAM_FLAGS.includes(word));
     const at = commandWord(root, words);
     const named = at === undefined ? undefined : COMMANDS.find((c) => c.name === words[at]);
     const commands: CommandNode[] = [];
     for (const [i, entry] of COMMANDS.entries()) {
-      const needed = entry === named || (wantsAll && named === undefined);
+      const needed = entry === named ||
+        (wantsAll && (named === undefined || !words.includes("--help-long")));
       commands.push(needed ? await entry.load() : listed[i]!);
     }
     return await runProgram(commands, words, { ...host, readText: host.readText });

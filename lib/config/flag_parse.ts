@@ -5,6 +5,7 @@
  * that is wrong or missing (exit code 2). Every message is one line.
  */
 import { errorMessage, MnemeError } from "../base/mod.ts";
+import { type Shell, SHELLS } from "./completion.ts";
 import { didYouMean } from "./did_you_mean.ts";
 import { type ConfigOf, type FlagOption, type FlagTable, printFlags } from "./flag.ts";
 import type { FlagHost } from "./path_or_content.ts";
@@ -35,7 +36,17 @@ export type CommandLine =
     readonly rest: readonly string[];
   }
   | { readonly kind: "help"; readonly path: readonly CommandNode[]; readonly long: boolean }
+  /** The manual page, or the completion script of a shell, of the whole program. */
+  | { readonly kind: "man" }
+  | { readonly kind: "completion"; readonly shell: Shell }
   | { readonly kind: "version" };
+
+/** Flags that ask for a text about the whole program, whatever else is on the line. */
+export const WHOLE_PROGRAM_FLAGS: readonly string[] = [
+  "--help-long",
+  "--help-man",
+  ...SHELLS.map((shell) => `--completion-script-${shell}`),
+];
 
 /** A command line that cannot be run, with the exit code it asks for. */
 export class CommandLineError extends MnemeError {
@@ -145,6 +156,8 @@ class Walk {
   readonly rest: string[] = [];
   help: "short" | "long" | undefined;
   version = false;
+  man = false;
+  completion: Shell | undefined;
   readonly #args: readonly string[];
   readonly #stopAtCommand: boolean;
   #at = 0;
@@ -212,6 +225,15 @@ class Walk {
     }
     if (name === "version") {
       this.version = true;
+      return;
+    }
+    if (name === "help-man") {
+      this.man = true;
+      return;
+    }
+    const shell = SHELLS.find((s) => name === `completion-script-${s}`);
+    if (shell !== undefined) {
+      this.completion = shell;
       return;
     }
     let slot = this.#find((scope) => scope.long(name));
@@ -319,6 +341,8 @@ export function parseCommandLine(
   const walk = new Walk(root, words);
   walk.run();
   if (walk.version) return { kind: "version" };
+  if (walk.man) return { kind: "man" };
+  if (walk.completion !== undefined) return { kind: "completion", shell: walk.completion };
   const { path } = walk;
   const command = path.at(-1)!;
   if (walk.help !== undefined || (words.length === 0 && command.commands !== undefined)) {

@@ -12,7 +12,9 @@ import {
   type FlagTable,
   parseCommandLine,
   printArgs,
+  printCompletion,
   printHelp,
+  printMan,
 } from "../config/mod.ts";
 import {
   type BuildInfo,
@@ -159,6 +161,12 @@ export async function runProgram(
         return 0;
       case "help":
         host.stdout(printHelp(line.path, line.long).trimEnd());
+        return 0;
+      case "man":
+        host.stdout(printMan(root, `${PROGRAM.name} ${VERSION}`).trimEnd());
+        return 0;
+      case "completion":
+        host.stdout(printCompletion(root, line.shell).trimEnd());
         return 0;
       case "run":
         return await runParsed(line, host);
