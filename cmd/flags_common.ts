@@ -1,7 +1,6 @@
 /** Flags that many commands share, under Thanos' names. */
 import { flag } from "../lib/config/mod.ts";
 
-const UNSUPPORTED_YET = "it is not supported yet";
 const TLS_NEGOTIATED = "TLS versions and ciphers are negotiated by the runtime (TLS 1.2 or 1.3)";
 const DEPRECATED = "endpoints are reached in clear text; TLS to endpoints is not supported yet";
 
@@ -25,7 +24,11 @@ export const httpFlags = {
   requestLogging: flag.pathOrContent(
     "request.logging-config",
     "YAML file with request logging configuration.",
-    { noEffect: UNSUPPORTED_YET },
+  ),
+  profiling: flag.bool(
+    "debug.pprof",
+    false,
+    "Serve CPU profiles and heap snapshots below /debug/pprof/ to whoever can reach the HTTP port.",
   ),
 } as const;
 

@@ -22,11 +22,17 @@ import {
   selectGateMetrics,
 } from "../lib/query/mod.ts";
 import { connectRpc, reflectionServices } from "../lib/rpc/mod.ts";
-import { every } from "../lib/runtime/mod.ts";
+import {
+  every,
+  grpcClientMetrics,
+  grpcClientTrace,
+  joinClientObservers,
+} from "../lib/runtime/mod.ts";
 import { Probe } from "../lib/telemetry/mod.ts";
 import {
   CATALOG_SERVICES,
   catalogServices,
+  ENDPOINT_METHODS,
   fetchInfo,
   FILE_DESCRIPTORS,
   INFO_SERVICE,
@@ -86,11 +92,15 @@ export function openQuery(
 ) {
   const { logger, metrics, clock } = env;
   const probe = new Probe(env.name, env);
+  const observer = joinClientObservers([
+    ...(env.tracer.enabled ? [grpcClientTrace(env.tracer)] : []),
+    grpcClientMetrics(metrics, ENDPOINT_METHODS, env.tracer),
+  ]);
   const endpoints = new EndpointSet({
     connect: ({ address }) => {
       const here = local.get(address);
       if (here !== undefined) return here;
-      const client = connectRpc(address);
+      const client = connectRpc(address, { observer });
       return {
         info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
         store: new RemoteStore(client),

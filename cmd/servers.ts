@@ -1,10 +1,10 @@
 /** The two servers of a command, made from the flags of `flags_common.ts`. */
 import type { Hono } from "hono";
-import { addStatusRoutes, createApp, type TenantLabel } from "../lib/api/mod.ts";
+import { addStatusRoutes, createApp, requestLog, type TenantLabel } from "../lib/api/mod.ts";
 import { errorMessage, MnemeError } from "../lib/base/mod.ts";
-import type { ConfigOf } from "../lib/config/mod.ts";
+import { type ConfigOf, readRequestLogging } from "../lib/config/mod.ts";
 import type { ServerTls, Service } from "../lib/rpc/mod.ts";
-import { GrpcServer, HttpServer } from "../lib/runtime/mod.ts";
+import { GrpcServer, HttpServer, Profiler } from "../lib/runtime/mod.ts";
 import type { Probe } from "../lib/telemetry/mod.ts";
 import type { CommandEnv } from "./command.ts";
 import type { grpcFlags, httpFlags } from "./flags_common.ts";
@@ -29,8 +29,19 @@ export function httpServer(
     );
   }
   const { addRoutes, ...appOptions } = options;
+  const log = requestLogging(config).http;
+  const logger = env.logger.with({ service: "http/server" });
+  const port = config.httpAddress.port;
   const app = createApp(
-    { ...appOptions, component: env.name, metrics: env.metrics, logger: env.logger },
+    {
+      ...appOptions,
+      component: env.name,
+      metrics: env.metrics,
+      logger: env.logger,
+      tracer: env.tracer,
+      ...(config.profiling ? { profiles: new Profiler(env.clock) } : {}),
+      middleware: log === undefined ? [] : [requestLog(log, { logger, port })],
+    },
     (api) => {
       addStatusRoutes(api, {
         flags: env.flags,
@@ -43,7 +54,7 @@ export function httpServer(
   );
   return new HttpServer({
     address: config.httpAddress,
-    handle: (request) => app.fetch(request),
+    handle: (request, remote) => app.fetch(request, { remote }),
     gracePeriod: config.httpGracePeriod,
     logger: env.logger,
   });
@@ -51,7 +62,7 @@ export function httpServer(
 
 /** The gRPC server of a command. */
 export function grpcServer(
-  config: ConfigOf<typeof grpcFlags>,
+  config: ConfigOf<typeof grpcFlags> & Pick<ConfigOf<typeof httpFlags>, "requestLogging">,
   env: CommandEnv,
   options: {
     readonly probe: Probe;
@@ -63,12 +74,19 @@ export function grpcServer(
   return new GrpcServer({
     ...options,
     address: config.grpcAddress,
+    tracer: env.tracer,
+    log: requestLogging(config).grpc,
     metrics: env.metrics,
     logger: env.logger,
     gracePeriod: config.grpcGracePeriod,
     maxConnectionAge: config.grpcMaxConnectionAge,
     ...(tls === undefined ? {} : { tls }),
   });
+}
+
+function requestLogging(config: Pick<ConfigOf<typeof httpFlags>, "requestLogging">) {
+  const { requestLogging: document } = config;
+  return readRequestLogging(document.load(), document.source);
 }
 
 function serverTls(config: ConfigOf<typeof grpcFlags>): ServerTls | undefined {

@@ -26,6 +26,25 @@ export async function runCommand(
   return { code: output.code, stdout: decode(output.stdout), stderr: decode(output.stderr) };
 }
 
+/** Fills a bucket's folder with the blocks of a profile that ends with the year 2025. */
+export async function generateBlocks(
+  folder: string,
+  profile: string,
+  label: string,
+  maxTime = "2026-01-01T00:00:00Z",
+): Promise<void> {
+  const bench = (...args: string[]) => ["cmd/bench.ts", "block", ...args];
+  const plan = await runCommand(
+    bench("plan", `--profile=${profile}`, `--labels=${label}`, `--max-time=${maxTime}`),
+  );
+  if (plan.code !== 0) throw new Error(`cannot plan blocks: ${plan.stderr}`);
+  const gen = await runCommand(
+    bench("gen", `--output.dir=${folder}`, "--log.level=error"),
+    plan.stdout,
+  );
+  if (gen.code !== 0) throw new Error(`cannot generate blocks: ${gen.stderr}`);
+}
+
 /** A running server of ours with its addresses. */
 export interface Server {
   readonly child: ChildProcess;

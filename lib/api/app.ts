@@ -12,10 +12,12 @@
  */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { errorKind, makeUlid } from "../base/mod.ts";
-import type { Logger, Metrics, Probe } from "../telemetry/mod.ts";
+import { type Logger, type Metrics, noTracer, type Probe, type Tracer } from "../telemetry/mod.ts";
 import { compress } from "./compress.ts";
+import { addDebugRoutes, type ProfileSource } from "./debug.ts";
 import { errorResponse } from "./envelope.ts";
 import { handlerName, httpMetrics, type TenantLabel } from "./http_metrics.ts";
+import { httpTrace } from "./http_trace.ts";
 import { addProbeRoutes } from "./probe.ts";
 
 /** What an application needs. */
@@ -31,6 +33,9 @@ export interface AppOptions {
   readonly cors?: boolean;
   /** Adds a `tenant` label to the access metrics. */
   readonly tenant?: TenantLabel;
+  readonly tracer?: Tracer;
+  /** Makes profiles for `/debug/pprof/`; absent = off. */
+  readonly profiles?: ProfileSource;
   /** Runs around every request, such as request logging. */
   readonly middleware?: readonly MiddlewareHandler[];
 }
@@ -53,12 +58,15 @@ export function createApp(options: AppOptions, addRoutes: (api: Hono) => void = 
 
   const handlers = routeHandlers(api, prefix);
   app.use("*", requestId());
-  app.use("*", httpMetrics(metrics, handlers, options.tenant));
+  const tracer = options.tracer ?? noTracer;
+  app.use("*", httpTrace(tracer, handlers));
+  app.use("*", httpMetrics(metrics, handlers, options.tenant, { tracer }));
   for (const middleware of options.middleware ?? []) app.use("*", middleware);
   app.use("*", compress());
   app.use(`${prefix}/api/*`, corsHeaders(cors));
 
   addProbeRoutes(app, { probe, metrics });
+  addDebugRoutes(app, options.profiles);
   app.options(`${prefix}/api/v1/*`, (c) => c.body(null, 204));
   app.route(prefix === "" ? "/" : prefix, api);
   if (prefix !== "") app.all("/", (c) => c.redirect(`${prefix}/`, 302));

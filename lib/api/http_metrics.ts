@@ -1,6 +1,6 @@
 /** Access metrics under the field's names: `http_requests_total{code,handler,method}` and its kin. */
 import type { MiddlewareHandler } from "hono";
-import type { Family, Gauge, Metrics } from "../telemetry/mod.ts";
+import type { Family, Gauge, Metrics, Tracer } from "../telemetry/mod.ts";
 
 const DURATION_BUCKETS = [
   0.001,
@@ -53,8 +53,9 @@ export function httpMetrics(
   metrics: Metrics,
   handlerOf: (path: string) => string | undefined,
   tenant: TenantLabel | undefined,
-  now: () => number = () => performance.now(),
+  options: { readonly now?: () => number; readonly tracer?: Tracer } = {},
 ): MiddlewareHandler {
+  const { now = () => performance.now(), tracer } = options;
   const labels = ["code", "handler", "method", ...(tenant === undefined ? [] : ["tenant"])];
   const total = metrics.counterFamily({
     name: "http_requests_total",
@@ -100,11 +101,13 @@ export function httpMetrics(
     const began = now();
     const running = inflight.with(common);
     running.inc();
+    const trace = tracer?.current();
+    const traceId = trace?.sampled === true ? trace.traceId : undefined;
     const done = (bytes: number) => {
       running.dec();
       const all = { code: String(c.res.status), ...common };
       total.with(all).inc();
-      duration.with(all).observe((now() - began) / 1000);
+      duration.with(all).observe((now() - began) / 1000, traceId);
       requestSize.with(all).observe(Number(c.req.header("content-length") ?? 0) || 0);
       responseSize.with(all).observe(bytes);
     };

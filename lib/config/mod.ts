@@ -15,6 +15,7 @@ export * from "./flag_man.ts";
 export * from "./flag_parse.ts";
 export * from "./go_string.ts";
 export * from "./path_or_content.ts";
+export * from "./request_logging.ts";
 export * from "./schema.ts";
 export * from "./size.ts";
 export * from "./yaml.ts";

@@ -11,7 +11,15 @@
 import { BufferPool, type Clock, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
 import { Connection, type H2Stream } from "./h2/connection.ts";
 import { openSocket, parseAddress, type SocketTls } from "./h2/socket.ts";
-import { RpcError, STATUS_DEADLINE_EXCEEDED, STATUS_INTERNAL } from "./status.ts";
+import type { ClientObserver } from "./service.ts";
+import {
+  RpcError,
+  STATUS_CANCELLED,
+  STATUS_DEADLINE_EXCEEDED,
+  STATUS_INTERNAL,
+  STATUS_OK,
+  statusOf,
+} from "./status.ts";
 
 /** Certificates of a client (PEM). */
 export type ClientTls = SocketTls;
@@ -25,6 +33,7 @@ export interface RpcClientOptions {
   /** Attempts of a call that gets UNAVAILABLE and nothing else. */
   readonly attempts?: number;
   readonly clock?: Clock;
+  readonly observer?: ClientObserver;
 }
 
 /** Settings of one call. */
@@ -87,7 +96,7 @@ class H2Client implements RpcClient {
   async unary(path: string, request: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
     let answer: Uint8Array | undefined;
     // Read to the end: the status comes last and may be a failure.
-    for await (const messages of this.stream(path, request, options)) {
+    for await (const messages of this.#observed("unary", path, request, options)) {
       if (answer !== undefined || messages.length > 1) {
         throw new RpcError(STATUS_INTERNAL, "more than one answer to a unary call");
       }
@@ -97,10 +106,48 @@ class H2Client implements RpcClient {
     return answer;
   }
 
-  async *stream(
+  stream(
     path: string,
     request: Uint8Array,
     options: CallOptions = {},
+  ): AsyncIterable<readonly Uint8Array[]> {
+    return this.#observed("server_stream", path, request, options);
+  }
+
+  /** A call with its observer around it. */
+  async *#observed(
+    kind: "unary" | "server_stream",
+    path: string,
+    request: Uint8Array,
+    options: CallOptions,
+  ): AsyncIterable<readonly Uint8Array[]> {
+    const { observer } = this.#options;
+    if (observer === undefined) return yield* this.#call(path, request, options);
+    const [, service = "", method = ""] = path.split("/");
+    const began = performance.now();
+    const call = observer.started({ service, method, kind, address: this.address });
+    let code = STATUS_CANCELLED;
+    let failure: unknown;
+    try {
+      const metadata = { ...call.metadata, ...options.metadata };
+      for await (const messages of this.#call(path, request, { ...options, metadata })) {
+        call.received?.(messages.length);
+        yield messages;
+      }
+      code = STATUS_OK;
+    } catch (error) {
+      code = statusOf(error).code;
+      failure = error;
+      throw error;
+    } finally {
+      call.ended?.(code, (performance.now() - began) / 1000, failure);
+    }
+  }
+
+  async *#call(
+    path: string,
+    request: Uint8Array,
+    options: CallOptions,
   ): AsyncIterable<readonly Uint8Array[]> {
     const limit = new CallLimit(options);
     try {

@@ -163,12 +163,11 @@ class Server {
     let error: unknown;
     let status = { code: STATUS_OK, details: "" };
     try {
-      await this.#run(route, stream, {
-        signal: handler.signal,
-        stopping: this.#stopping.signal,
-        metadata: metadataOf(stream),
-        peer,
-      });
+      const metadata = metadataOf(stream);
+      const call = { signal: handler.signal, stopping: this.#stopping.signal, metadata, peer };
+      const work = () => this.#run(route, stream, call);
+      if (observer.around === undefined) await work();
+      else await observer.around({ service, method: name, metadata, peer }, work);
     } catch (e) {
       // What the client or the deadline did is the cause of whatever the handler threw then.
       error = stream.signal.aborted ? stream.signal.reason : e;

@@ -48,6 +48,16 @@ export interface Service {
 /** Told of every call, for metrics and logs; all members optional. */
 export interface ServerObserver {
   started?(service: string, method: string, kind: Method["kind"]): void;
+  /** Runs a call's handler, within a trace for instance; calls `work` once and passes its end on. */
+  around?(
+    call: {
+      readonly service: string;
+      readonly method: string;
+      readonly metadata: ReadonlyMap<string, string>;
+      readonly peer: string;
+    },
+    work: () => Promise<void>,
+  ): Promise<void>;
   received?(service: string, method: string, kind: Method["kind"]): void;
   sent?(service: string, method: string, kind: Method["kind"]): void;
   /** `seconds` since the start; `error` is what the handler threw, if it did. */
@@ -60,4 +70,23 @@ export interface ServerObserver {
     readonly peer: string;
     readonly error: unknown;
   }): void;
+}
+
+/** Told of every call that a client makes, its retries included. */
+export interface ClientObserver {
+  started(call: {
+    readonly service: string;
+    readonly method: string;
+    readonly kind: "unary" | "server_stream";
+    readonly address: string;
+  }): ClientCallObserver;
+}
+
+/** Told how one call goes on. */
+export interface ClientCallObserver {
+  /** Sent beside the caller's own metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  received?(messages: number): void;
+  /** `error` is what ended the call, if it failed; a reader that leaves early ends it as canceled. */
+  ended?(code: number, seconds: number, error: unknown): void;
 }

@@ -1,11 +1,11 @@
-/** Metrics of a gRPC server under the field's names, every method and code created at 0. */
+/** Metrics of gRPC servers and clients under the field's names, every method and code created at 0. */
 import {
+  type ClientObserver,
   type ServerObserver,
-  type Service,
   STATUS_UNAUTHENTICATED,
   statusName,
 } from "../rpc/mod.ts";
-import type { Metrics } from "../telemetry/mod.ts";
+import type { Metrics, Tracer } from "../telemetry/mod.ts";
 
 const DURATION_BUCKETS = [0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120];
 const CALL_LABELS = ["grpc_method", "grpc_service", "grpc_type"] as const;
@@ -13,40 +13,82 @@ const TYPES = { unary: "unary", server_stream: "server_stream", bidi: "bidi_stre
 
 type Kind = keyof typeof TYPES;
 
-/** An observer that counts; alerts rely on codes that never happened being there as 0. */
-export function grpcServerMetrics(metrics: Metrics, services: readonly Service[]): ServerObserver {
-  const calls = services.flatMap((service) =>
+/** Names of services with the kinds of their methods. */
+type Described = readonly {
+  readonly name: string;
+  readonly methods: Readonly<Record<string, { readonly kind: Kind }>>;
+}[];
+
+/** The families of one side; alerts rely on codes that never happened being there as 0. */
+function families(
+  metrics: Metrics,
+  services: Described,
+  side: "server" | "client",
+  done: "completed on the server" | "completed by the client",
+) {
+  const known = services.flatMap((service) =>
     Object.entries(service.methods).map(([method, { kind }]) =>
       labelsOf(service.name, method, kind)
     )
   );
   const codes = Array.from({ length: STATUS_UNAUTHENTICATED + 1 }, (_, code) => statusName(code));
   const counter = (name: string, help: string) =>
-    metrics.counterFamily({ name, help, labels: CALL_LABELS, known: calls });
-  const started = counter("grpc_server_started_total", "RPCs started on the server.");
-  const received = counter("grpc_server_msg_received_total", "Messages received by the server.");
-  const sent = counter("grpc_server_msg_sent_total", "Messages sent by the server.");
-  const handled = metrics.counterFamily({
-    name: "grpc_server_handled_total",
-    help: "RPCs completed on the server, whatever their outcome.",
-    labels: ["grpc_code", ...CALL_LABELS],
-    known: calls.flatMap((call) => codes.map((grpc_code) => ({ grpc_code, ...call }))),
-  });
-  const seconds = metrics.histogramFamily({
-    name: "grpc_server_handling_seconds",
-    help: "Time until RPCs were completed, in seconds.",
-    labels: CALL_LABELS,
-    known: calls,
-    buckets: DURATION_BUCKETS,
-  });
+    metrics.counterFamily({ name: `grpc_${side}_${name}`, help, labels: CALL_LABELS, known });
   return {
-    started: (service, method, kind) => started.with(labelsOf(service, method, kind)).inc(),
-    received: (service, method, kind) => received.with(labelsOf(service, method, kind)).inc(),
-    sent: (service, method, kind) => sent.with(labelsOf(service, method, kind)).inc(),
+    started: counter("started_total", `RPCs started on the ${side}.`),
+    received: counter("msg_received_total", `Messages received by the ${side}.`),
+    sent: counter("msg_sent_total", `Messages sent by the ${side}.`),
+    handled: metrics.counterFamily({
+      name: `grpc_${side}_handled_total`,
+      help: `RPCs ${done}, whatever their outcome.`,
+      labels: ["grpc_code", ...CALL_LABELS],
+      known: known.flatMap((call) => codes.map((grpc_code) => ({ grpc_code, ...call }))),
+    }),
+    seconds: metrics.histogramFamily({
+      name: `grpc_${side}_handling_seconds`,
+      help: `Time until RPCs were ${done}, in seconds.`,
+      labels: CALL_LABELS,
+      known,
+      buckets: DURATION_BUCKETS,
+    }),
+  };
+}
+
+/** An observer that counts the calls of a server. */
+export function grpcServerMetrics(metrics: Metrics, services: Described): ServerObserver {
+  const of = families(metrics, services, "server", "completed on the server");
+  return {
+    started: (service, method, kind) => of.started.with(labelsOf(service, method, kind)).inc(),
+    received: (service, method, kind) => of.received.with(labelsOf(service, method, kind)).inc(),
+    sent: (service, method, kind) => of.sent.with(labelsOf(service, method, kind)).inc(),
     ended(call) {
       const labels = labelsOf(call.service, call.method, call.kind);
-      handled.with({ grpc_code: statusName(call.code), ...labels }).inc();
-      seconds.with(labels).observe(call.seconds);
+      of.handled.with({ grpc_code: statusName(call.code), ...labels }).inc();
+      of.seconds.with(labels).observe(call.seconds);
+    },
+  };
+}
+
+/** An observer that counts the calls of clients to `services`. */
+export function grpcClientMetrics(
+  metrics: Metrics,
+  services: Described,
+  tracer?: Tracer,
+): ClientObserver {
+  const of = families(metrics, services, "client", "completed by the client");
+  return {
+    started({ service, method, kind }) {
+      const labels = labelsOf(service, method, kind);
+      of.started.with(labels).inc();
+      of.sent.with(labels).inc();
+      const traceId = tracer?.current()?.sampled === true ? tracer.current()?.traceId : undefined;
+      return {
+        received: (messages) => of.received.with(labels).inc(messages),
+        ended(code, seconds) {
+          of.handled.with({ grpc_code: statusName(code), ...labels }).inc();
+          of.seconds.with(labels).observe(seconds, traceId);
+        },
+      };
     },
   };
 }

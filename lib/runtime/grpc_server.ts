@@ -1,16 +1,19 @@
 /** A gRPC server as an actor, with health that follows the probe. */
 import { MnemeError } from "../base/mod.ts";
-import { formatListenAddress, type ListenAddress } from "../config/mod.ts";
+import { formatListenAddress, type ListenAddress, type RequestLogRule } from "../config/mod.ts";
 import {
   Health,
   healthService,
   type RpcServer,
+  type ServerObserver,
   serveRpc,
   type ServerTls,
   type Service,
 } from "../rpc/mod.ts";
-import type { Logger, Metrics, Probe } from "../telemetry/mod.ts";
+import type { Logger, Metrics, Probe, Tracer } from "../telemetry/mod.ts";
 import { grpcServerMetrics } from "./grpc_metrics.ts";
+import { grpcRequestLog } from "./grpc_request_log.ts";
+import { grpcServerTrace } from "./grpc_trace.ts";
 import type { Actor } from "./run_group.ts";
 
 /** What to serve and where. Times in ms. */
@@ -21,6 +24,9 @@ export interface GrpcServerOptions {
   readonly probe: Probe;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  readonly tracer?: Tracer;
+  /** Which calls are logged; absent = none. */
+  readonly log?: RequestLogRule | undefined;
   readonly tls?: ServerTls;
   /** How long calls may drain when the server stops; 0 cuts them off at once. */
   readonly gracePeriod: number;
@@ -56,10 +62,16 @@ export class GrpcServer implements Actor {
     probe.onChange(follow);
     follow();
     const services = [...this.#options.services, healthService(health)];
+    const { tracer, log } = this.#options;
+    const counted = grpcServerMetrics(metrics, services);
+    const observer: ServerObserver = {
+      ...(log === undefined ? counted : grpcRequestLog(log, this.#logger, counted)),
+      ...(tracer?.enabled === true ? grpcServerTrace(tracer) : {}),
+    };
     this.#server = await serveRpc({
       address: formatListenAddress(address),
       services,
-      observer: grpcServerMetrics(metrics, services),
+      observer,
       addressFlag: flag ?? "--grpc-address",
       ...(tls === undefined ? {} : { tls }),
       ...(maxConnectionAge === undefined ? {} : { maxConnectionAgeMs: maxConnectionAge }),

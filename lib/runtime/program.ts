@@ -22,7 +22,9 @@ import {
   LOG_LEVELS,
   type Logger,
   Metrics,
+  noTracer,
   printVersion,
+  type Tracer,
   VERSION,
 } from "../telemetry/mod.ts";
 import { registerProcessMetrics } from "./process_metrics.ts";
@@ -35,6 +37,7 @@ export interface CommandEnv {
   readonly name: string;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracer: Tracer;
   readonly clock: Clock;
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal;
@@ -98,7 +101,7 @@ export const globalFlags = {
   tracing: flag.pathOrContent(
     "tracing.config",
     "YAML file with tracing configuration.",
-    { secret: true, noEffect: "traces are not exported yet" },
+    { secret: true },
   ),
   autoMemoryLimit: flag.bool(
     "enable-auto-gomemlimit",
@@ -205,6 +208,7 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
   });
   const signals = listenSignals(logger);
   let phase = "preparing ";
+  let tracer = noTracer;
   try {
     checkGlobals(globals);
     for (const warning of line.warnings) logger.warn(warning);
@@ -212,10 +216,19 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
     const build = buildInfo();
     const startTime = Date.now();
     registerProcessMetrics(metrics, build, startTime);
+    const tracing = globals.tracing.load();
+    if (tracing.trim() !== "") {
+      // Few processes trace: the exporter is loaded when it is asked for.
+      const { startTracing } = await import("./tracing.ts");
+      const { source } = globals.tracing;
+      const service = `thanos-${name.replaceAll(" ", "-")}`;
+      tracer = startTracing(tracing, { ...host, source, service, clock: systemClock, logger });
+    }
     await command.run!(line.config, {
       name,
       logger,
       metrics,
+      tracer,
       clock: systemClock,
       signal: signals.stop,
       onReload: signals.onReload,
@@ -247,6 +260,7 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
     });
     return 1;
   } finally {
+    await tracer.close();
     signals.dispose();
   }
 }

@@ -29,6 +29,8 @@ import {
   TARGETS_REQUEST,
   TARGETS_RESPONSE,
 } from "./wire_catalog.ts";
+import { INFO_SERVICE } from "./wire_info.ts";
+import { STORE_SERVICE } from "./wire_store.ts";
 
 export const RULES_SERVICE = "thanos.Rules";
 export const TARGETS_SERVICE = "thanos.Targets";
@@ -43,6 +45,24 @@ export const CATALOG_SERVICES: readonly string[] = [
   EXEMPLARS_SERVICE,
   STATUS_SERVICE,
 ];
+
+/** Every method that a querier calls at an endpoint. */
+export const ENDPOINT_METHODS = [
+  {
+    name: STORE_SERVICE,
+    methods: {
+      Series: { kind: "server_stream" },
+      LabelNames: { kind: "unary" },
+      LabelValues: { kind: "unary" },
+    },
+  },
+  { name: INFO_SERVICE, methods: { Info: { kind: "unary" } } },
+  { name: RULES_SERVICE, methods: { Rules: { kind: "server_stream" } } },
+  { name: TARGETS_SERVICE, methods: { Targets: { kind: "server_stream" } } },
+  { name: METADATA_SERVICE, methods: { MetricMetadata: { kind: "server_stream" } } },
+  { name: EXEMPLARS_SERVICE, methods: { Exemplars: { kind: "server_stream" } } },
+  { name: STATUS_SERVICE, methods: { TSDBStatistics: { kind: "server_stream" } } },
+] as const;
 
 type PieceOf<T> = Message<
   { readonly value: T | undefined; readonly warning: string | undefined }

@@ -31,7 +31,8 @@ export interface Gauge {
 
 /** A histogram or summary. */
 export interface Observer {
-  observe(value: number): void;
+  /** `traceId` makes the value an exemplar of its bucket, shown in OpenMetrics. */
+  observe(value: number, traceId?: string): void;
 }
 
 /** Metrics of one name that differ in their labels. */
@@ -74,6 +75,8 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #known = new Map<string, Known>();
   readonly #collectors: (() => void | Promise<void>)[] = [];
+  /** The last exemplar of each bucket; as many as buckets of histograms at most. */
+  readonly #exemplars = new Map<string, Exemplar>();
   readonly #parts: { readonly metrics: Metrics; readonly labels: Labels }[] = [];
 
   /**
@@ -136,7 +139,18 @@ export class Metrics {
       (prom, labels): Observer => {
         const child = prom.labels(labels) as PromHistogram.Internal<string>;
         (prom as unknown as PromHistogram).zero(labels);
-        return { observe: (value) => child.observe(value) };
+        return {
+          observe: (value, traceId) => {
+            child.observe(value);
+            if (traceId === undefined) return;
+            const bucket = options.buckets.find((bound) => value <= bound) ?? Infinity;
+            this.#exemplars.set(sampleKey(options.name, { ...labels, le: bucket }), {
+              traceId,
+              value,
+              time: Date.now(),
+            });
+          },
+        };
       },
     );
   }
@@ -176,6 +190,15 @@ export class Metrics {
   async #collect(): Promise<Exposed[]> {
     for (const collect of this.#collectors) await collect();
     const own = (await this.#registry.getMetricsAsJSON()) as unknown as Exposed[];
+    if (this.#exemplars.size > 0) {
+      for (const metric of own) {
+        for (const value of metric.values) {
+          if (value.labels.le === undefined) continue;
+          const exemplar = this.#exemplars.get(sampleKey(metric.name, value.labels));
+          if (exemplar !== undefined) value.example = exemplar;
+        }
+      }
+    }
     for (const { metrics, labels } of this.#parts) {
       for (const metric of await metrics.#collect()) {
         const values = metric.values.map((v) => ({ ...v, labels: { ...labels, ...v.labels } }));
@@ -255,7 +278,24 @@ class ChildFamily<Child> implements Family<Child> {
   }
 }
 
-type Exposed = MetricObjectWithValues<MetricValue<string> & { metricName?: string }>;
+interface Exemplar {
+  readonly traceId: string;
+  readonly value: number;
+  /** Ms. */
+  readonly time: number;
+}
+
+type Exposed = MetricObjectWithValues<
+  MetricValue<string> & { metricName?: string; example?: Exemplar }
+>;
+
+function sampleKey(name: string, labels: Readonly<Record<string, unknown>>): string {
+  return [
+    name,
+    ...Object.keys(labels).sort().map((key) => `${key}=${printBound(key, labels[key])}`),
+  ]
+    .join("\xff");
+}
 
 function printMetric(metric: Exposed, open: boolean): string {
   const isCounter = String(metric.type) === "counter";
@@ -264,20 +304,25 @@ function printMetric(metric: Exposed, open: boolean): string {
     `# HELP ${family} ${escape(metric.help, open)}`,
     `# TYPE ${family} ${metric.type}`,
   ];
-  for (const { metricName = metric.name, labels, value } of metric.values) {
+  for (const { metricName = metric.name, labels, value, example } of metric.values) {
     const name = open && isCounter && !metricName.endsWith("_total")
       ? `${metricName}_total`
       : metricName;
     const pairs = Object.entries(labels)
       .map(([key, text]) => `${key}="${escape(String(printBound(key, text)), true)}"`);
     const set = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
-    lines.push(`${name}${set} ${formatFloatGeneral(value)}`);
+    const shown = !open || example === undefined
+      ? ""
+      : ` # {traceID="${example.traceId}"} ${formatFloatGeneral(example.value)} ${
+        (example.time / 1000).toFixed(3)
+      }`;
+    lines.push(`${name}${set} ${formatFloatGeneral(value)}${shown}`);
   }
   return lines.join("\n") + "\n";
 }
 
 /** Bucket bounds come as numbers: `1`, `0.5`, `+Inf`. */
-function printBound(key: string, text: string | number | undefined): string | number | undefined {
+function printBound(key: string, text: unknown): unknown {
   return key === "le" && typeof text === "number" ? formatFloatGeneral(text) : text;
 }
 

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import {
   createLogger,
+  formatTraceparent,
   type LogFormat,
   type LogLevel,
   Metrics,
+  parseTraceparent,
   Probe,
   silentLogger,
 } from "./mod.ts";
@@ -186,4 +188,31 @@ now{part="a"} 7
 now{part="b"} 7
 `,
   );
+});
+
+Deno.test("parseTraceparent() takes what the standard allows and nothing else", () => {
+  const trace = "0af7651916cd43dd8448eb211c80319c";
+  const span = "b7ad6b7169203331";
+  assert.deepEqual(parseTraceparent(`00-${trace}-${span}-01`), {
+    traceId: trace,
+    spanId: span,
+    sampled: true,
+  });
+  assert.equal(parseTraceparent(`00-${trace}-${span}-02`)?.sampled, false);
+  // Later versions may append fields.
+  assert.equal(parseTraceparent(`cc-${trace}-${span}-01-more`)?.sampled, true);
+  const text = `00-${trace}-${span}-01`;
+  assert.equal(formatTraceparent(parseTraceparent(text)!), text);
+  for (
+    const wrong of [
+      undefined,
+      "",
+      `00-${trace}-${span}`,
+      `ff-${trace}-${span}-01`,
+      `00-${trace}-${span}-01-more`,
+      `00-${"0".repeat(32)}-${span}-01`,
+      `00-${trace}-${"0".repeat(16)}-01`,
+      `00-${trace.toUpperCase()}-${span}-01`,
+    ]
+  ) assert.equal(parseTraceparent(wrong), undefined, wrong);
 });

@@ -1,24 +1,7 @@
 /** Everything in one process, over a bucket on disk and beside a real Prometheus. */
 import assert from "node:assert/strict";
 import { isOnPath } from "../../lib/runtime/mod.ts";
-import { runCommand, Stage, until } from "../mneme.ts";
-
-async function generate(folder: string): Promise<void> {
-  const plan = await runCommand([
-    "cmd/bench.ts",
-    "block",
-    "plan",
-    "--profile=continuous-30d-tiny",
-    '--labels=cluster="past"',
-    "--max-time=2026-01-01T00:00:00Z",
-  ]);
-  assert.equal(plan.code, 0, plan.stderr);
-  const gen = await runCommand(
-    ["cmd/bench.ts", "block", "gen", `--output.dir=${folder}`, "--log.level=error"],
-    plan.stdout,
-  );
-  assert.equal(gen.code, 0, gen.stderr);
-}
+import { generateBlocks, runCommand, Stage, until } from "../mneme.ts";
 
 async function ask(url: string, query: string, time?: number) {
   const params = new URLSearchParams({ query, partial_response: "false" });
@@ -31,7 +14,7 @@ Deno.test("standalone serves a bucket on disk and a Prometheus from one port", a
   if (!isOnPath("prometheus")) return console.log("skipped: no prometheus on PATH");
   await using stage = await Stage.open();
   const data = `${stage.folder}/data`;
-  await generate(`${data}/bucket`);
+  await generateBlocks(`${data}/bucket`, "continuous-30d-tiny", 'cluster="past"');
   const prometheus = await stage.startPrometheus(
     "live",
     `global: {scrape_interval: 1s, external_labels: {cluster: now, replica: a}}
