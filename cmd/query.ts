@@ -13,6 +13,7 @@ import {
   CatalogProxy,
   componentInfo,
   type EndpointClient,
+  endpointConnector,
   endpointMetrics,
   EndpointResolver,
   EndpointSet,
@@ -21,25 +22,17 @@ import {
   QueryRunner,
   selectGateMetrics,
 } from "../lib/query/mod.ts";
-import { connectRpc, reflectionServices } from "../lib/rpc/mod.ts";
-import {
-  every,
-  grpcClientMetrics,
-  grpcClientTrace,
-  joinClientObservers,
-} from "../lib/runtime/mod.ts";
+import { reflectionServices } from "../lib/rpc/mod.ts";
+import { every, grpcClientObserver } from "../lib/runtime/mod.ts";
 import { Probe } from "../lib/telemetry/mod.ts";
 import {
   CATALOG_SERVICES,
   catalogServices,
   ENDPOINT_METHODS,
-  fetchInfo,
   FILE_DESCRIPTORS,
   INFO_SERVICE,
   infoService,
   type ProxiedStore,
-  RemoteCatalog,
-  RemoteStore,
   STORE_SERVICE,
   StoreProxy,
   storeService,
@@ -92,22 +85,8 @@ export function openQuery(
 ) {
   const { logger, metrics, clock } = env;
   const probe = new Probe(env.name, env);
-  const observer = joinClientObservers([
-    ...(env.tracer.enabled ? [grpcClientTrace(env.tracer)] : []),
-    grpcClientMetrics(metrics, ENDPOINT_METHODS, env.tracer),
-  ]);
   const endpoints = new EndpointSet({
-    connect: ({ address }) => {
-      const here = local.get(address);
-      if (here !== undefined) return here;
-      const client = connectRpc(address, { observer });
-      return {
-        info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
-        store: new RemoteStore(client),
-        catalog: new RemoteCatalog(client),
-        close: () => client.close(),
-      };
-    },
+    connect: endpointConnector(grpcClientObserver(env, ENDPOINT_METHODS), local),
     infoTimeout: config.infoTimeout,
     unhealthyTimeout: config.unhealthyTimeout,
     clock,

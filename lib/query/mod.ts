@@ -11,6 +11,7 @@ export * from "./catalog_proxy.ts";
 export * from "./component_info.ts";
 export * from "./discovery.ts";
 export * from "./endpoint_metrics.ts";
+export * from "./endpoint_client.ts";
 export * from "./endpoint_set.ts";
 export * from "./querier.ts";
 export * from "./query_gate.ts";

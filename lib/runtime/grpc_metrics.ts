@@ -14,7 +14,7 @@ const TYPES = { unary: "unary", server_stream: "server_stream", bidi: "bidi_stre
 type Kind = keyof typeof TYPES;
 
 /** Names of services with the kinds of their methods. */
-type Described = readonly {
+export type DescribedServices = readonly {
   readonly name: string;
   readonly methods: Readonly<Record<string, { readonly kind: Kind }>>;
 }[];
@@ -22,7 +22,7 @@ type Described = readonly {
 /** The families of one side; alerts rely on codes that never happened being there as 0. */
 function families(
   metrics: Metrics,
-  services: Described,
+  services: DescribedServices,
   side: "server" | "client",
   done: "completed on the server" | "completed by the client",
 ) {
@@ -55,7 +55,7 @@ function families(
 }
 
 /** An observer that counts the calls of a server. */
-export function grpcServerMetrics(metrics: Metrics, services: Described): ServerObserver {
+export function grpcServerMetrics(metrics: Metrics, services: DescribedServices): ServerObserver {
   const of = families(metrics, services, "server", "completed on the server");
   return {
     started: (service, method, kind) => of.started.with(labelsOf(service, method, kind)).inc(),
@@ -72,7 +72,7 @@ export function grpcServerMetrics(metrics: Metrics, services: Described): Server
 /** An observer that counts the calls of clients to `services`. */
 export function grpcClientMetrics(
   metrics: Metrics,
-  services: Described,
+  services: DescribedServices,
   tracer?: Tracer,
 ): ClientObserver {
   const of = families(metrics, services, "client", "completed by the client");

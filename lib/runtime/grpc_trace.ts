@@ -1,6 +1,13 @@
 /** Traces of gRPC calls: the caller's span travels as `traceparent` in the metadata. */
 import { type ClientObserver, type ServerObserver, STATUS_OK, statusName } from "../rpc/mod.ts";
-import { formatTraceparent, parseTraceparent, TRACEPARENT, type Tracer } from "../telemetry/mod.ts";
+import {
+  formatTraceparent,
+  type Metrics,
+  parseTraceparent,
+  TRACEPARENT,
+  type Tracer,
+} from "../telemetry/mod.ts";
+import { type DescribedServices, grpcClientMetrics } from "./grpc_metrics.ts";
 
 /** An observer that runs the handler of a traced call in a span below the caller's. */
 export function grpcServerTrace(tracer: Tracer): Pick<ServerObserver, "around"> {
@@ -24,7 +31,7 @@ export function grpcServerTrace(tracer: Tracer): Pick<ServerObserver, "around"> 
 }
 
 /** An observer that makes a span of each call within a trace and tells the server about it. */
-export function grpcClientTrace(tracer: Tracer): ClientObserver {
+function grpcClientTrace(tracer: Tracer): ClientObserver {
   return {
     started({ service, method, address }) {
       if (tracer.current() === undefined) return {};
@@ -52,8 +59,17 @@ export function grpcClientTrace(tracer: Tracer): ClientObserver {
   };
 }
 
+/** An observer of clients that counts their calls to `services` and traces them. */
+export function grpcClientObserver(
+  env: { readonly metrics: Metrics; readonly tracer: Tracer },
+  services: DescribedServices,
+): ClientObserver {
+  const counted = grpcClientMetrics(env.metrics, services, env.tracer);
+  return env.tracer.enabled ? joinClientObservers([grpcClientTrace(env.tracer), counted]) : counted;
+}
+
 /** Several observers of clients as one. */
-export function joinClientObservers(observers: readonly ClientObserver[]): ClientObserver {
+function joinClientObservers(observers: readonly ClientObserver[]): ClientObserver {
   return {
     started(call) {
       const all = observers.map((observer) => observer.started(call));
