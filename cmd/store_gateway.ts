@@ -52,6 +52,7 @@ export async function makeStore(
     bucket,
     clock,
     concurrency: config.metaConcurrency,
+    brief: true,
     observer: fetcherMetrics(env),
     ...(dataDirectory === undefined ? {} : { cache: new MetaCache(files, dataDirectory) }),
     filters: [

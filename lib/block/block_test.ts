@@ -435,17 +435,50 @@ Deno.test("the on-disk meta cache spares reads after a restart", async () => {
     assert.equal(bucket.count("get"), 3);
     assert.deepEqual((await start().fetch()).metas, expected);
     assert.equal(bucket.count("get"), 3);
-    // Damage, and a copy that is older than the object, are misses.
-    await Deno.writeTextFile(`${folder}/meta-syncer/${id(1)}/meta.json`, "{torn");
-    await Deno.utime(`${folder}/meta-syncer/${id(2)}/meta.json`, 1000, 1000);
+    // Damage, and a copy of another version of the object, are misses.
+    const path = `${folder}/meta-syncer/metas`;
+    const lines = (await Deno.readTextFile(path)).split("\n");
+    const torn = lines.map((line) =>
+      line.includes(id(1)) ? line.replace('"minTime":', '"minTime":1') : line
+    );
+    await Deno.writeTextFile(path, torn.join("\n"));
+    await put(inner, meta({ n: 2 }));
     assert.deepEqual((await start().fetch()).metas, expected);
     assert.equal(bucket.count("get"), 5);
-    // What left the bucket leaves the cache; what is not ours stays.
-    await Deno.mkdir(`${folder}/meta-syncer/other`);
+    for (let cut = 0; cut < lines[0]!.length; cut += 7) {
+      await Deno.writeTextFile(path, lines.join("\n").slice(0, -cut - 1));
+      assert.deepEqual((await start().fetch()).metas, expected);
+    }
+    // What left the bucket leaves the cache.
     await deleteBlock(inner, id(3));
     await start().fetch();
+    assert.ok(!(await Deno.readTextFile(path)).includes(id(3)));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("the meta cache uses the files that another program left", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "mneme-block-" });
+  try {
+    const inner = new MemoryBucket();
+    for (const n of [1, 2]) await put(inner, meta({ n }));
+    for (const n of [1, 2, 3]) {
+      await Deno.mkdir(`${folder}/meta-syncer/${id(n)}`, { recursive: true });
+      await Deno.writeTextFile(
+        `${folder}/meta-syncer/${id(n)}/meta.json`,
+        printBlockMeta(meta({ n })),
+      );
+    }
+    await Deno.writeTextFile(`${folder}/meta-syncer/${id(1)}/meta.json`, "{torn");
+    await Deno.mkdir(`${folder}/meta-syncer/other`);
+    const bucket = new FaultyBucket(inner);
+    const cache = new MetaCache(files, folder);
+    assert.equal((await new MetaFetcher({ bucket, filters: [], cache }).fetch()).metas.size, 2);
+    assert.equal(bucket.count("get"), 1);
+    // Blocks that are gone lose their file; what is not ours stays.
     const left = [...Deno.readDirSync(`${folder}/meta-syncer`)].map((e) => e.name).sort();
-    assert.deepEqual(left, [id(1), id(2), "other"].sort());
+    assert.deepEqual(left, [id(1), id(2), "metas", "other"].sort());
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -14,10 +14,10 @@ import {
   throwIfAborted,
 } from "../base/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
-import { type BlockMeta, META_FILE, parseBlockMeta, printBlockMeta } from "../tsdb/mod.ts";
+import { type BlockMeta, META_FILE, parseBlockMeta } from "../tsdb/mod.ts";
 import type { BlockState, MetaFilter } from "./filters.ts";
 import { listBlocks, type ListedBlock } from "./listing.ts";
-import type { MetaCache } from "./meta_cache.ts";
+import type { KnownMeta, MetaCache } from "./meta_cache.ts";
 
 /** Told about syncs; the metrics of the component implement it. */
 export interface FetcherObserver {
@@ -35,6 +35,8 @@ export interface MetaFetcherOptions {
   readonly cache?: MetaCache;
   /** Metas read at once. */
   readonly concurrency?: number;
+  /** List metas and markers only, where that saves work; see ListBlocksOptions. */
+  readonly brief?: boolean;
   readonly clock?: Clock;
   readonly observer?: FetcherObserver;
 }
@@ -67,19 +69,22 @@ export class MetaFetcher {
   readonly #filters: readonly MetaFilter[];
   readonly #cache: MetaCache | undefined;
   readonly #concurrency: number;
+  readonly #brief: boolean;
   readonly #clock: Clock;
   readonly #observer: FetcherObserver;
   /** Metas by block with the modification time of the object they were read from. */
-  #known = new Map<string, { readonly meta: BlockMeta; readonly modified: number }>();
+  #known = new Map<string, KnownMeta>();
   /** Damaged metas are not read again until they change. */
   #damaged = new Map<string, { readonly error: Error; readonly modified: number }>();
-  #cacheFull = false;
+  /** Something is known that the cache on the disk does not have, or the other way round. */
+  #unsaved = false;
 
   constructor(options: MetaFetcherOptions) {
     this.#bucket = options.bucket;
     this.#filters = options.filters;
     this.#cache = options.cache;
     this.#concurrency = options.concurrency ?? 32;
+    this.#brief = options.brief ?? false;
     this.#clock = options.clock ?? systemClock;
     this.#observer = options.observer ?? SILENT;
   }
@@ -99,6 +104,7 @@ export class MetaFetcher {
       failed = result.failed.size > 0;
       return result;
     } finally {
+      this.#save();
       this.#observer.synced(counts, (this.#clock.now() - start) / 1000, failed);
     }
   }
@@ -107,7 +113,10 @@ export class MetaFetcher {
     signal: AbortSignal | undefined,
     count: (state: BlockState) => void,
   ): Promise<FetchResult> {
-    const listing = await listBlocks(this.#bucket, signal === undefined ? {} : { signal });
+    const listing = await listBlocks(this.#bucket, {
+      brief: this.#brief,
+      ...(signal === undefined ? {} : { signal }),
+    });
     const all = new Map<string, BlockMeta>();
     const corrupted = new Map<string, Error>();
     const partial = new Set<string>();
@@ -177,20 +186,21 @@ export class MetaFetcher {
       const object = `${ulid}/${META_FILE}`;
       const bytes = await this.#bucket.get(object, signal === undefined ? {} : { signal });
       meta = parseBlockMeta(bytes, object, ulid);
-      this.#store(meta);
+      this.#unsaved = true;
     }
     this.#damaged.delete(ulid);
     this.#known.set(ulid, { meta, modified: metaModified });
     return meta;
   }
 
-  #store(meta: BlockMeta): void {
-    if (this.#cache === undefined || this.#cacheFull) return;
+  /** Keeps what was read for the next start, also when the sync failed half-way. */
+  #save(): void {
+    if (this.#cache === undefined || !this.#unsaved) return;
+    this.#unsaved = false;
     try {
-      this.#cache.put(meta.ulid, printBlockMeta(meta));
+      this.#cache.save(this.#known);
     } catch (error) {
-      // A full disk costs a slower restart, nothing else; told once, not for each block.
-      this.#cacheFull = true;
+      // A full disk costs a slower restart, nothing else.
       this.#observer.warn("cannot write the meta cache", { err: errorMessage(error) });
     }
   }
@@ -200,13 +210,12 @@ export class MetaFetcher {
     all: ReadonlyMap<string, BlockMeta>,
     listing: ReadonlyMap<string, ListedBlock>,
   ): void {
-    for (const ulid of this.#known.keys()) if (!all.has(ulid)) this.#known.delete(ulid);
-    for (const ulid of this.#damaged.keys()) if (!listing.has(ulid)) this.#damaged.delete(ulid);
-    this.#cacheFull = false;
-    try {
-      this.#cache?.retain(all);
-    } catch (error) {
-      this.#observer.warn("cannot clean the meta cache", { err: errorMessage(error) });
+    for (const ulid of this.#known.keys()) {
+      if (all.has(ulid)) continue;
+      this.#known.delete(ulid);
+      this.#unsaved = true;
     }
+    if (this.#cache !== undefined && this.#cache.stored !== this.#known.size) this.#unsaved = true;
+    for (const ulid of this.#damaged.keys()) if (!listing.has(ulid)) this.#damaged.delete(ulid);
   }
 }

@@ -1,7 +1,7 @@
 /** What one listing of a bucket tells about its blocks, before any of them is read. */
 import { isUlid } from "../base/mod.ts";
 import type { Bucket, CallOptions } from "../objstore/mod.ts";
-import { META_FILE } from "../tsdb/mod.ts";
+import { CHUNKS_DIRECTORY, INDEX_FILE, META_FILE } from "../tsdb/mod.ts";
 import { MARK_FILES, type MarkFile } from "./markers.ts";
 
 /** A block as listed. */
@@ -19,6 +19,19 @@ export interface ListedBlock {
   readonly segments: string[];
 }
 
+/** How to list blocks. */
+export interface ListBlocksOptions extends CallOptions {
+  /**
+   * Only metas and markers are of interest: a bucket that saves work by it leaves out the rest, and
+   * `segments` and `newestModified` may lack it.
+   */
+  readonly brief?: boolean;
+}
+
+const INDEX_END = `/${INDEX_FILE}`;
+const CHUNKS_END = `/${CHUNKS_DIRECTORY}/`;
+const isBulk = (name: string) => name.endsWith(CHUNKS_END) || name.endsWith(INDEX_END);
+
 /**
  * Lists a bucket's blocks by one recursive listing: it tells completeness, markers and segment files
  * at once, where asking block by block would take two to three requests for each.
@@ -27,15 +40,16 @@ export interface ListedBlock {
  */
 export async function listBlocks(
   bucket: Bucket,
-  options: CallOptions = {},
+  options: ListBlocksOptions = {},
 ): Promise<Map<string, ListedBlock>> {
   const blocks = new Map<string, ListedBlock>();
   let current: ListedBlock | undefined;
   for await (
     const { name, attributes } of bucket.iter("", {
-      ...options,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
       recursive: true,
       attributes: true,
+      ...(options.brief === true ? { skip: isBulk } : {}),
     })
   ) {
     const slash = name.indexOf("/");

@@ -26,6 +26,11 @@ export interface IterOptions {
   readonly recursive?: boolean;
   /** Also tell size and modification time. */
   readonly attributes?: boolean;
+  /**
+   * Names that the caller does not need; folders end in "/". A bucket that saves work by it leaves
+   * them out, with what lies below; others list them all the same.
+   */
+  readonly skip?: (name: string) => boolean;
   readonly signal?: AbortSignal;
 }
 

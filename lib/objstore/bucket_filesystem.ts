@@ -62,7 +62,8 @@ export class FilesystemBucket implements Bucket {
     found.sort((a, b) => compareUtf8(a.name, b.name));
     for (const child of found) {
       const name = prefix + child.name;
-      const file = path.join(folder, child.name);
+      if (options.skip?.(name) === true) continue;
+      const file = `${folder}/${child.name}`;
       if (child.folder) {
         if (options.recursive === true) yield* this.#list(file, name, options);
         else if (this.#holdsObject(file)) yield { name };

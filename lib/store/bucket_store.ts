@@ -43,7 +43,7 @@ import {
   type TsdbInfo,
 } from "../storeapi/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
-import type { BlockMeta } from "../tsdb/mod.ts";
+import { type BlockMeta, CHUNKS_DIRECTORY } from "../tsdb/mod.ts";
 import {
   blockLabels,
   type BlockRequest,
@@ -180,7 +180,7 @@ export class BucketStore implements Store {
         meta,
         bucket,
         headers,
-        result.listing.get(ulid)?.segments ?? [],
+        await this.#segments(meta, result.listing.get(ulid)?.segments ?? [], signal),
       );
       if (!RESOLUTIONS.includes(block.resolution)) {
         metrics.blockLoadFailures.inc();
@@ -208,6 +208,22 @@ export class BucketStore implements Store {
         }
       });
     }
+  }
+
+  /** Names of a block's segments, where neither its meta nor the listing of the bucket told them. */
+  async #segments(
+    meta: BlockMeta,
+    listed: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly string[]> {
+    if (listed.length > 0 || (meta.thanos?.segmentFiles.length ?? 0) > 0) return listed;
+    const folder = `${meta.ulid}/${CHUNKS_DIRECTORY}/`;
+    const names: string[] = [];
+    const options = signal === undefined ? {} : { signal };
+    for await (const { name } of this.#options.bucket.iter(folder, options)) {
+      if (/^[0-9]+$/.test(name.slice(folder.length))) names.push(name.slice(folder.length));
+    }
+    return names;
   }
 
   #insert(block: BucketBlock): void {

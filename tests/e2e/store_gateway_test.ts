@@ -4,6 +4,7 @@ import { makeMatcher } from "../../lib/model/mod.ts";
 import { connectRpc } from "../../lib/rpc/mod.ts";
 import { fetchInfo, RemoteStore } from "../../lib/storeapi/mod.ts";
 import { callContext, labelsRequest, seriesRequest } from "../../lib/storeapi/testing/fixtures.ts";
+import { manyBlocks, startOnce } from "../bench/store_start.ts";
 import { copyTree, runCommand, type Server, Stage } from "../mneme.ts";
 
 const golden = new URL("../../../shared/golden/bucket-compacted", import.meta.url).pathname;
@@ -172,6 +173,18 @@ Deno.test("store accepts every flag of Thanos, and says which have no effect", a
     const metrics = await (await fetch(`${server.http}/metrics`)).text();
     // The eager strategy builds all headers at the start.
     assert.match(metrics, /^thanos_bucket_store_indexheader_lazy_load_total 24$/m);
+  });
+});
+
+Deno.test("a start reads each meta.json once, and a second start none", async () => {
+  await withBucket(async (stage) => {
+    const bucket = await manyBlocks(stage.folder, 200);
+    const cold = await startOnce(bucket, `${stage.folder}/data`);
+    assert.deepEqual(cold.byOperation, { iter: 1, get: 200 });
+    assert.equal(cold.loaded, 200);
+    const warm = await startOnce(bucket, `${stage.folder}/data`);
+    assert.deepEqual(warm.byOperation, { iter: 1 });
+    assert.equal(warm.loaded, 200);
   });
 });
 

@@ -81,7 +81,7 @@ export class CachingBucket implements Bucket {
       return;
     }
     const key = ROOT + (options.recursive === true ? "r" : "") +
-      (options.attributes === true ? "a" : "");
+      (options.attributes === true ? "a" : "") + (options.skip === undefined ? "" : "s");
     const cached = await this.#one(key, "iter", "blocks-iter", options.signal);
     const known = cached === undefined ? undefined : decodeEntries(cached);
     if (known !== undefined) {
@@ -192,7 +192,7 @@ export class CachingBucket implements Bucket {
       this.#cache.delete(`exists:${name}`);
     }
     if (this.#settings.blocksIterTtl > 0) {
-      for (const kind of ["", "r", "a", "ra"]) this.#cache.delete(ROOT + kind);
+      for (const kind of ["", "r", "a", "ra", "ras"]) this.#cache.delete(ROOT + kind);
     }
   }
 
