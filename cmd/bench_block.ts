@@ -94,7 +94,7 @@ export async function runBlockGen(
     ? readPlanList(config.config.load(), config.config.source)
     : await readStandardInput();
   if (plan.length === 0) env.logger.warn("the plan has no blocks");
-  const bucket = await openUpload(document, config.objstore.source, plan);
+  const bucket = await openUpload(document, config.objstore.source, plan, env.logger);
   const files = new SystemFiles();
   files.mkdir(config.outputDir);
   try {
@@ -160,6 +160,7 @@ async function openUpload(
   document: string,
   source: string,
   plan: readonly BlockSpec[],
+  logger: Logger,
 ): Promise<Bucket | undefined> {
   if (document.trim() === "") return undefined;
   if (plan.some((block) => block.externalLabels.length === 0)) {
@@ -168,7 +169,7 @@ async function openUpload(
       "blocks to upload need external labels: plan them with --labels",
     );
   }
-  return await openBucket(document, { source });
+  return await openBucket(document, { source, logger });
 }
 
 const BAR_EVERY = 200;

@@ -46,7 +46,7 @@ export async function shipperOf(
     return undefined;
   }
   const bucket = meterBucket(
-    await openBucket(text, { source: config.objstore.source }),
+    await openBucket(text, { source: config.objstore.source, logger }),
     { metrics, clock },
   );
   return new Shipper({

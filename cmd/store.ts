@@ -60,6 +60,7 @@ export async function openStore(config: Config, env: CommandEnv) {
   const opened = await openBucket(objstore.load(), {
     source: objstore.source,
     otherKeys: ["hedging_config"],
+    logger: env.logger,
   });
   const bucket = await cachedBucket(config, env, meterBucket(opened, env));
   const directory = config.cacheIndexHeader ? await lockDataDirectory(config.dataDir) : undefined;

@@ -44,6 +44,15 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of upload(). */
+export interface UploadOptions extends CallOptions {
+  /**
+   * Only write where no object is: of several writers one succeeds, the others get `conflict`. Some
+   * servers of the S3 kind ignore it.
+   */
+  readonly ifAbsent?: boolean;
+}
+
 /** Options of getRange(). */
 export interface RangeCallOptions extends CallOptions {
   /**
@@ -83,7 +92,7 @@ export interface Bucket {
   exists(name: string, options?: CallOptions): Promise<boolean>;
   attributes(name: string, options?: CallOptions): Promise<ObjectAttributes>;
   /** Writes or overwrites the object; readers see the old or the new one, never a part. */
-  upload(name: string, body: UploadBody, options?: CallOptions): Promise<void>;
+  upload(name: string, body: UploadBody, options?: UploadOptions): Promise<void>;
   /** Deletes the object; deleting a missing one may succeed. */
   delete(name: string, options?: CallOptions): Promise<void>;
   close(): Promise<void>;

@@ -21,8 +21,15 @@ import type {
   ObjectAttributes,
   RangeCallOptions,
   UploadBody,
+  UploadOptions,
 } from "./bucket.ts";
-import { checkObjectName, checkRange, dirPrefix, objectNotFound } from "./object_name.ts";
+import {
+  checkObjectName,
+  checkRange,
+  dirPrefix,
+  objectExists,
+  objectNotFound,
+} from "./object_name.ts";
 
 /** Start of the names of unfinished uploads; such names are hidden and cannot be objects. */
 const TEMPORARY = ".mneme-upload-";
@@ -176,17 +183,18 @@ export class FilesystemBucket implements Bucket {
     return attributes;
   }
 
-  async upload(name: string, body: UploadBody, options: CallOptions = {}): Promise<void> {
+  async upload(name: string, body: UploadBody, options: UploadOptions = {}): Promise<void> {
     this.#checkName(name);
     throwIfAborted(options.signal);
     try {
-      await this.#write(name, body, options.signal);
+      await this.#write(name, body, options);
     } catch (error) {
       throw error instanceof MnemeError ? error : failure("upload", name, error);
     }
   }
 
-  async #write(name: string, body: UploadBody, signal: AbortSignal | undefined): Promise<void> {
+  async #write(name: string, body: UploadBody, options: UploadOptions): Promise<void> {
+    const { signal } = options;
     const target = path.join(this.#directory, name);
     const folder = path.dirname(target);
     const temporary = path.join(folder, TEMPORARY + crypto.randomUUID());
@@ -202,7 +210,8 @@ export class FilesystemBucket implements Bucket {
         file.close();
       }
       throwIfAborted(signal);
-      await Deno.rename(temporary, target);
+      if (options.ifAbsent === true) await this.#linkNew(temporary, target, name);
+      else await Deno.rename(temporary, target);
       this.#open.forget(name);
     } catch (error) {
       await Deno.remove(temporary).catch(() => {
@@ -211,6 +220,17 @@ export class FilesystemBucket implements Bucket {
       throw error;
     }
     await syncFolder(folder);
+  }
+
+  /** Gives a file its name unless the name is taken; a rename would replace what is there. */
+  async #linkNew(temporary: string, target: string, name: string): Promise<void> {
+    try {
+      await Deno.link(temporary, target);
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) throw objectExists(name, this.name);
+      throw error;
+    }
+    await Deno.remove(temporary);
   }
 
   /** Makes the folder and the file in it; a delete() at the same time may prune the folder again. */

@@ -8,8 +8,15 @@ import type {
   IterOptions,
   ObjectAttributes,
   UploadBody,
+  UploadOptions,
 } from "./bucket.ts";
-import { checkObjectName, checkRange, dirPrefix, objectNotFound } from "./object_name.ts";
+import {
+  checkObjectName,
+  checkRange,
+  dirPrefix,
+  objectExists,
+  objectNotFound,
+} from "./object_name.ts";
 
 interface StoredObject {
   readonly bytes: Uint8Array;
@@ -82,7 +89,7 @@ export class MemoryBucket implements Bucket {
     return attributesOf(this.#object(name, options));
   }
 
-  async upload(name: string, body: UploadBody, options: CallOptions = {}): Promise<void> {
+  async upload(name: string, body: UploadBody, options: UploadOptions = {}): Promise<void> {
     checkObjectName(name);
     const bytes = new Uint8Array(bodySize(body));
     let at = 0;
@@ -92,6 +99,7 @@ export class MemoryBucket implements Bucket {
       at += piece.length;
     }
     throwIfAborted(options.signal);
+    if (options.ifAbsent === true && this.#objects.has(name)) throw objectExists(name, this.name);
     this.#objects.set(name, { bytes, lastModified: this.#clock.now() });
   }
 

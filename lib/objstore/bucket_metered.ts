@@ -10,6 +10,7 @@ import type {
   ObjectAttributes,
   RangeCallOptions,
   UploadBody,
+  UploadOptions,
 } from "./bucket.ts";
 
 const OPERATIONS = [
@@ -195,7 +196,7 @@ class MeteredBucket implements Bucket {
   async attributes(name: string, options?: CallOptions): Promise<ObjectAttributes> {
     return await this.#run("attributes", () => this.#inner.attributes(name, options));
   }
-  async upload(name: string, body: UploadBody, options?: CallOptions): Promise<void> {
+  async upload(name: string, body: UploadBody, options?: UploadOptions): Promise<void> {
     await this.#run("upload", () => this.#inner.upload(name, body, options));
     this.#transferred.get("upload")!.observe(bodySize(body));
     this.#lastUpload.set(this.#clock.now() / 1000);

@@ -7,6 +7,7 @@ import type {
   ObjectAttributes,
   RangeCallOptions,
   UploadBody,
+  UploadOptions,
 } from "./bucket.ts";
 import { checkObjectName, dirPrefix } from "./object_name.ts";
 
@@ -62,7 +63,7 @@ class PrefixedBucket implements Bucket {
   async attributes(name: string, options?: CallOptions): Promise<ObjectAttributes> {
     return await this.#inner.attributes(this.#full(name), options);
   }
-  async upload(name: string, body: UploadBody, options?: CallOptions): Promise<void> {
+  async upload(name: string, body: UploadBody, options?: UploadOptions): Promise<void> {
     await this.#inner.upload(this.#full(name), body, options);
   }
   async delete(name: string, options?: CallOptions): Promise<void> {

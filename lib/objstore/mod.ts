@@ -1,8 +1,9 @@
 /**
  * objstore: buckets of object storage. Layer 3; imports base and, for configuration, config.
  *
- * Main types: Bucket (the interface), FilesystemBucket, MemoryBucket, prefixBucket(). Every bucket
- * passes the suite in acceptance.ts.
+ * Main types: Bucket (the interface), FilesystemBucket, MemoryBucket, prefixBucket(); RemoteBucket
+ * with one driver per provider behind a network, loaded when opened. Every bucket passes the suite
+ * in acceptance.ts.
  */
 export { readAll, streamOf } from "./body.ts";
 export * from "./bucket.ts";

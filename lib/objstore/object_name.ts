@@ -12,6 +12,11 @@ export function checkObjectName(name: string): void {
   if (reason !== undefined) refuse(name, reason);
 }
 
+/** True for names that checkObjectName() accepts. */
+export function isObjectName(name: string): boolean {
+  return nameFault(name) === undefined;
+}
+
 /**
  * The prefix that entries below `dir` share: "" for the root, else `dir` with one "/" at its end.
  *
@@ -65,4 +70,13 @@ export function objectNotFound(name: string, bucket: string, cause?: unknown): M
     cause,
     attrs: { object: name },
   });
+}
+
+/** The error of an upload that must not overwrite, when there is an object already. */
+export function objectExists(name: string, bucket: string): MnemeError {
+  return new MnemeError(
+    "conflict",
+    `Cannot upload object ${name} to bucket ${bucket}: it is there already`,
+    { attrs: { object: name } },
+  );
 }

@@ -9,12 +9,18 @@
  */
 import { errorMessage, MnemeError } from "../base/mod.ts";
 import { parseYaml, readNode, schema, type YamlNode } from "../config/mod.ts";
+import type { Logger } from "../telemetry/mod.ts";
 import type { Bucket } from "./bucket.ts";
 import { FilesystemBucket } from "./bucket_filesystem.ts";
+import { openAzure } from "./bucket_azure.ts";
+import { openS3, type RemoteOptions } from "./bucket_s3.ts";
 import { prefixBucket } from "./bucket_prefixed.ts";
 
 /** Makes the bucket of one provider out of its `config` part. */
-type OpenProvider = (config: YamlNode | undefined) => Promise<Bucket>;
+type OpenProvider = (
+  config: YamlNode | undefined,
+  options: RemoteOptions,
+) => Promise<Bucket>;
 
 const filesystemConfig = schema.object({ directory: schema.string("") }, { lenient: true });
 
@@ -26,13 +32,13 @@ const PROVIDERS: ReadonlyMap<string, OpenProvider> = new Map<string, OpenProvide
     }
     return new FilesystemBucket(directory);
   }],
+  ["S3", openS3],
+  ["AZURE", openAzure],
 ]);
 
 /** Providers that exist elsewhere and are not built here yet. */
 const PLANNED: ReadonlySet<string> = new Set([
-  "S3",
   "GCS",
-  "AZURE",
   "SWIFT",
   "COS",
   "ALIYUNOSS",
@@ -41,8 +47,10 @@ const PLANNED: ReadonlySet<string> = new Set([
   "OCI",
 ]);
 
-/** Where a configuration came from and what else it may hold. */
-export interface OpenBucketOptions {
+/** Where a configuration came from, what else it may hold, and what the bucket needs. */
+export interface OpenBucketOptions extends RemoteOptions {
+  /** Receives warnings, requests that are tried again, and traces. */
+  readonly logger?: Logger;
   /** File or flag, for error messages. */
   readonly source?: string;
   /** Further top-level keys that the caller reads itself. */
@@ -73,13 +81,26 @@ export async function openBucket(text: string, options: OpenBucketOptions = {}):
   }
   let bucket: Bucket;
   try {
-    bucket = await open(document.config);
+    bucket = await open(document.config, withLogger(options, provider));
   } catch (error) {
     throw new MnemeError("bad_data", `create ${provider} client: ${errorMessage(error)}`, {
       cause: error,
     });
   }
   return prefixBucket(bucket, document.prefix);
+}
+
+/** What a bucket tells, as log lines. */
+function withLogger(options: OpenBucketOptions, provider: string): RemoteOptions {
+  const logger = options.logger?.with({ component: "objstore" });
+  if (logger === undefined) return options;
+  return {
+    warn: (message) => logger.warn(message, { provider }),
+    retried: (operation, error) =>
+      logger.debug("request to the bucket failed, trying again", { operation, err: error.message }),
+    trace: ({ request, answer }) => logger.debug("s3TraceMsg", { request, answer }),
+    ...options,
+  };
 }
 
 function readDocument(

@@ -103,7 +103,10 @@ Deno.test("store refuses to start in one line that says what to change", async (
         ["--objstore.config=type: FILESYSTEM", ...free],
         /create FILESYSTEM client: missing directory for filesystem bucket/,
       ],
-      [["--objstore.config=type: S3\nconfig: {}", ...free], /provider S3 is not supported yet/],
+      [
+        ["--objstore.config=type: SWIFT\nconfig: {}", ...free],
+        /provider SWIFT is not supported yet/,
+      ],
       [[...free], /objstore.config is required/],
       [
         [configOf(bucket), ...free, "--min-time=-1h", "--max-time=-2h"],

@@ -13,6 +13,7 @@ import type {
   ObjectAttributes,
   RangeCallOptions,
   UploadBody,
+  UploadOptions,
 } from "../bucket.ts";
 
 /** Operations as the metrics name them; getStream counts as get. */
@@ -153,7 +154,7 @@ export class FaultyBucket implements Bucket {
       () => this.#inner.attributes(name, options),
     );
   }
-  async upload(name: string, body: UploadBody, options: CallOptions = {}): Promise<void> {
+  async upload(name: string, body: UploadBody, options: UploadOptions = {}): Promise<void> {
     await this.#call("upload", name, options, () => this.#inner.upload(name, body, options));
   }
   async delete(name: string, options: CallOptions = {}): Promise<void> {
