@@ -11,6 +11,7 @@ import { Engine } from "../lib/promql/mod.ts";
 import {
   ActiveQueries,
   CatalogProxy,
+  CoarserStore,
   componentInfo,
   type EndpointClient,
   endpointConnector,
@@ -102,7 +103,7 @@ export function openQuery(
       endpoints.known().flatMap((e): ProxiedStore[] =>
         e.info.store === undefined ? [] : [{
           address: e.address,
-          store: e.client.store,
+          store: new CoarserStore(e.client.store, () => e.info),
           labelSets: e.info.labelSets,
           info: e.info.store,
           unhealthy: e.unhealthy,
@@ -140,6 +141,7 @@ export function openQuery(
   const querier = new Querier({
     stores: (matchers) => proxy.matching(matchers),
     dedupFunction: config.dedupFunction,
+    strictResolution: config.strictResolution,
   });
   const journal = openJournal(config, env);
   const active = new ActiveQueries({

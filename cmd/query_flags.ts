@@ -186,6 +186,11 @@ export const queryFlags = {
     false,
     "Enable automatic adjustment (step / 5) to what source of data should be used if no max_source_resolution param is specified.",
   ),
+  strictResolution: flag.bool(
+    "query.strict-resolution",
+    false,
+    "Use nothing coarser than the asked resolution, even where nothing else is kept: such stretches are empty.",
+  ),
   partialResponse: flag.bool(
     "query.partial-response",
     true,

@@ -144,11 +144,13 @@ class QueryApi {
 
 function respond(answer: QueryAnswer, params: Params): Response {
   const { result, recorder } = answer;
-  const { entries, warnings: all } = result.annotations;
+  const { entries, warnings: all, infos } = result.annotations;
   // Storage messages have no prefix; the engine's own are told without their place, in one list.
   const storage = all.filter((text) => !text.startsWith("PromQL "));
+  const storageInfos = infos.filter((text) => !text.startsWith("PromQL "))
+    .map((text) => `PromQL info: ${text}`);
   const own = entries.map((a) => `PromQL ${a.kind}: ${a.text}`);
-  const warnings = [...new Set([...storage, ...own])];
+  const warnings = [...new Set([...storage, ...storageInfos, ...own])];
   let analysis = "{}";
   if (isOn(params.get("analyze"))) {
     analysis = analysisJson(result.analysis, recorder);

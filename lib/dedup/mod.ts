@@ -6,7 +6,11 @@
  */
 export * from "./aggregate.ts";
 export * from "./chain.ts";
+export * from "./chunk_resolution.ts";
+export * from "./layers.ts";
 export * from "./overlap_split.ts";
 export * from "./penalty.ts";
 export * from "./read_series.ts";
+export * from "./refine.ts";
 export * from "./replica_labels.ts";
+export * from "./time_ranges.ts";

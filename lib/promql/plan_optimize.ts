@@ -84,6 +84,7 @@ export function mergeSelects(plan: Plan): Plan {
           ...hints,
           end: Math.max(hints.end, next.end),
           range: Math.max(hints.range, next.range),
+          window: Math.min(hints.window ?? hints.range, next.window ?? next.range),
         };
       }
       const spec = { matchers: group[i]!.matchers, hints: { ...hints, queryStart, queryEnd } };

@@ -15,6 +15,11 @@ export interface SelectHints {
   readonly step: number;
   /** Length of the range selector in ms, 0 for an instant selector. */
   readonly range: number;
+  /**
+   * The shortest stretch in which a use of these samples must find one, ms: the range, or the
+   * lookback of an instant selector.
+   */
+  readonly window?: number;
   /** Name of the innermost function or aggregation around the selector, "" when none. */
   readonly func: string;
   /** Labels of the aggregation directly around it. */

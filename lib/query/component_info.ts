@@ -34,6 +34,7 @@ export function componentInfo(
         ...tsdb,
         labels: mergeLabels(tsdb.labels, selectorLabels),
       })),
+      fillsWithCoarser: true,
     },
     rules: true,
     metricMetadata: true,

@@ -52,6 +52,8 @@ export interface QuerierParts {
   /** The stores that these matchers leave, as one. */
   readonly stores: (matchers: StoreMatchers) => Store;
   readonly dedupFunction: DedupFunction;
+  /** No data coarser than asked for, even where nothing else is kept. */
+  readonly strictResolution?: boolean;
 }
 
 /** Number of series asked for in one frame. */
@@ -72,6 +74,7 @@ export class Querier {
       replicaLabels: options.replicaLabels,
       partialResponse: options.partialResponse,
       maxResolution: options.maxResolution,
+      strictResolution: this.#parts.strictResolution ?? false,
       ...(options.shardInfo === undefined ? {} : { shardInfo: options.shardInfo }),
       tenant: options.tenant,
       ...(options.requestId === undefined ? {} : { requestId: options.requestId }),

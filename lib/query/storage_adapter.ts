@@ -1,17 +1,32 @@
 /**
  * The querier behind the engine's storage port: one Series request per selector, chunks kept as
  * they came, decoded and deduplicated when the engine reads a series.
+ *
+ * Differs: where nothing is kept as fine as a query wishes, coarser data answer and an info says so;
+ * Thanos answers nothing there. `strictResolution` is its way.
  */
 import { errorKind, MnemeError, throwIfAborted } from "../base/mod.ts";
 import {
   aggregateOf,
+  type CoarseLayer,
   type DedupFunction,
   isCounterCorrected,
+  LayeredReader,
   type ReadOptions,
+  type Refinement,
+  refinementFor,
   requestedAggregates,
   SeriesReader,
+  splitLayers,
 } from "../dedup/mod.ts";
-import { equalLabels, type Labels, type Matcher, type SampleBatch } from "../model/mod.ts";
+import {
+  equalLabels,
+  type Labels,
+  type Matcher,
+  MAX_TIME,
+  RESOLUTION_1H,
+  type SampleBatch,
+} from "../model/mod.ts";
 import type { SelectedSeries, SelectHints, Storage } from "../promql/mod.ts";
 import {
   type AggrChunk,
@@ -23,8 +38,9 @@ import {
   type Store,
 } from "../storeapi/mod.ts";
 import { proxyError } from "./proxy_error.ts";
-import type { QueryRecorder } from "./query_recorder.ts";
+import type { Coverage, QueryRecorder } from "./query_recorder.ts";
 import { selectorResolution } from "./resolution.ts";
+import { Stretches } from "./stretches.ts";
 
 /** What one query asks for beyond its text. */
 export interface QuerierOptions {
@@ -35,6 +51,8 @@ export interface QuerierOptions {
   readonly partialResponse: PartialResponseStrategy;
   /** Coarsest acceptable resolution, ms. */
   readonly maxResolution: number;
+  /** Nothing coarser than `maxResolution`, even where nothing else is kept. */
+  readonly strictResolution?: boolean;
   readonly shardInfo?: ShardInfo;
   readonly tenant: string;
   readonly requestId?: string;
@@ -70,14 +88,18 @@ export class QuerierStorage implements Storage {
     const options = this.#options;
     const dedup = options.deduplicate && options.replicaLabels.length > 0;
     const aggregate = aggregateOf(hints.func);
+    const maxResolution = selectorResolution(options.maxResolution, hints.func, hints.range);
+    const coarserToo = options.strictResolution !== true && maxResolution < RESOLUTION_1H;
+    const skipChunks = hints.skipSamples ?? false;
     const request: SeriesRequest = {
       minTime: hints.start,
       maxTime: hints.end,
       matchers,
-      maxResolutionWindow: selectorResolution(options.maxResolution, hints.func, hints.range),
+      // Without chunks any resolution tells which series there are.
+      maxResolutionWindow: skipChunks && coarserToo ? MAX_TIME : maxResolution,
       aggregates: requestedAggregates(aggregate),
       partialResponse: options.partialResponse,
-      skipChunks: hints.skipSamples ?? false,
+      skipChunks,
       queryHints: {
         stepMillis: hints.step,
         func: hints.func,
@@ -91,6 +113,7 @@ export class QuerierStorage implements Storage {
       limit: 0,
       responseBatchSize: options.batchSize,
       withoutChunkHashes: true,
+      ...(coarserToo && !skipChunks ? { coarserWhereMissing: true } : {}),
     };
     const lease = new Lease();
     const context: CallContext = {
@@ -101,13 +124,13 @@ export class QuerierStorage implements Storage {
       ...(options.requestId === undefined ? {} : { requestId: options.requestId }),
     };
     const fetched = await this.#fetch(request, context);
-    return new FetchedSeries(fetched, lease, {
+    return new FetchedSeries(fetched, lease, hints, {
       aggregate,
       dedup: dedup ? options.dedupFunction : undefined,
       counterCorrected: isCounterCorrected(hints.func),
       minTime: hints.queryStart,
       maxTime: hints.queryEnd,
-    });
+    }, { maxResolution: coarserToo ? maxResolution : MAX_TIME, recorder: options.recorder });
   }
 
   async #fetch(request: SeriesRequest, context: CallContext): Promise<Fetched> {
@@ -153,32 +176,85 @@ interface Fetched {
   readonly bytes: number;
 }
 
+/** How resolutions of fetched chunks are told apart, and where they are noted. */
+interface ResolutionUse {
+  /** Chunks coarser than this, ms, only fill what the others leave open. */
+  readonly maxResolution: number;
+  readonly recorder: QueryRecorder | undefined;
+}
+
 class FetchedSeries implements SelectedSeries {
   readonly labels: readonly Labels[];
   readonly warnings: readonly string[];
+  readonly infos: readonly string[];
   readonly bytes: number;
   #chunks: (readonly AggrChunk[])[];
+  /** By index of the series; empty where everything is as fine as asked. */
+  readonly #coarse = new Map<number, readonly CoarseLayer[]>();
   readonly #lease: Lease;
   readonly #options: ReadOptions;
   readonly #reader = new SeriesReader();
+  readonly #layered = new LayeredReader(this.#reader);
+  readonly #refinement: (resolution: number) => Refinement | undefined;
 
-  constructor(fetched: Fetched, lease: Lease, options: ReadOptions) {
+  constructor(
+    fetched: Fetched,
+    lease: Lease,
+    hints: SelectHints,
+    options: ReadOptions,
+    use: ResolutionUse,
+  ) {
     this.labels = fetched.labels;
     this.warnings = fetched.warnings;
     this.bytes = fetched.bytes;
-    this.#chunks = fetched.chunks.map(inTimeOrder);
     this.#lease = lease;
     this.#options = options;
+    const span = options.maxTime - options.minTime;
+    const { func, range, window = range } = hints;
+    this.#refinement = (resolution) => refinementFor(func, window, resolution, span);
+    const read = new Stretches();
+    const filled = new Stretches();
+    this.#chunks = fetched.chunks.map((unordered, i) => {
+      const { asked, coarse } = splitLayers(inTimeOrder(unordered), use.maxResolution);
+      read.addChunks(asked, hints.start, hints.end);
+      if (coarse.length === 0) return asked;
+      this.#coarse.set(i, coarse);
+      let finer = asked;
+      for (const { resolution, chunks } of coarse) {
+        filled.addFilling(resolution, chunks, finer, hints.start, hints.end);
+        finer = [...finer, ...chunks];
+      }
+      return asked;
+    });
+    const filling = filled.list();
+    read.addAll(filling);
+    for (const { resolution, minTime, maxTime } of read.list()) {
+      use.recorder?.covered(resolution, minTime, maxTime);
+    }
+    this.infos = filling.map(coarserText);
   }
 
   read(i: number, batch: SampleBatch): void {
-    this.#reader.read(this.#chunks[i]!, this.#options, batch);
+    const asked = this.#chunks[i]!;
+    const coarse = this.#coarse.get(i);
+    if (coarse === undefined) this.#reader.read(asked, this.#options, batch);
+    else this.#layered.read({ asked, coarse }, this.#options, this.#refinement, batch);
   }
 
   close(): void {
     this.#chunks = [];
+    this.#coarse.clear();
     this.#lease.end();
   }
+}
+
+function coarserText({ resolution, minTime, maxTime }: Coverage): string {
+  return `${resolution === RESOLUTION_1H ? "1h" : "5m"} downsampled data used from ` +
+    `${timeText(minTime)} to ${timeText(maxTime)}: nothing as fine as asked for is kept there`;
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** Stores send chunks in order nearly always, so the check comes first. */

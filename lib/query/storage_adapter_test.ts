@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { MnemeError } from "../base/mod.ts";
 import { dump } from "../base/testing/dump.ts";
+import { coarseChunk } from "../dedup/testing/coarse.ts";
 import { formatLabels, labelsFromRecord, makeMatcher, SampleBatch } from "../model/mod.ts";
 import type { SelectHints } from "../promql/mod.ts";
 import type { Series, Store } from "../storeapi/mod.ts";
 import { encodeSeriesData, floatSeries } from "../storeapi/testing/fixtures.ts";
 import { MemoryStore } from "../storeapi/testing/memory_store.ts";
+import { QueryRecorder } from "./query_recorder.ts";
 import { type QuerierOptions, QuerierStorage } from "./storage_adapter.ts";
 
 const T0 = 1_790_208_000_000;
@@ -168,4 +170,39 @@ Deno.test("warnings of stores come with the series; failures name the call", asy
     new QuerierStorage(replicas(), options()).select(MATCHERS, hints(), late.signal),
     { kind: "execution", message: "expanding series: context deadline exceeded" },
   );
+});
+
+Deno.test("coarser data are wished for unless the querier is strict, and told where they serve", async () => {
+  const { samples, labels } = floatSeries({ __name__: "up" }, T0, 600, { step: 60_000 });
+  const series: Series[] = [{ labels, chunks: [coarseChunk(samples, 300_000)] }];
+  const store = new MemoryStore({ series });
+  const recorder = new QueryRecorder();
+  const storage = new QuerierStorage(store, options({ recorder }));
+  const end = T0 + 7_200_000;
+  const found = await storage.select(MATCHERS, hints({ end, window: 120_000 }), signal);
+  assert.equal(store.requests[0]!.coarserWhereMissing, true);
+  assert.deepEqual(found.infos, [
+    "5m downsampled data used from 2026-09-24T00:00:00Z to 2026-09-24T02:00:00Z: " +
+    "nothing as fine as asked for is kept there",
+  ]);
+  assert.deepEqual(recorder.coverage(), [{ resolution: 300_000, minTime: T0, maxTime: end }]);
+  const batch = new SampleBatch();
+  found.read(0, batch);
+  for (let i = 1; i < batch.length; i++) assert.ok(batch.t[i]! - batch.t[i - 1]! <= 120_000);
+
+  await storage.select(MATCHERS, hints({ skipSamples: true }), signal);
+  assert.equal(store.requests[1]!.maxResolutionWindow, Number.MAX_SAFE_INTEGER);
+  const strict = new QuerierStorage(store, options({ strictResolution: true }));
+  const asIs = await strict.select(MATCHERS, hints({ end, window: 120_000 }), signal);
+  assert.equal(store.requests[2]!.coarserWhereMissing, undefined);
+  assert.deepEqual(asIs.infos, []);
+});
+
+Deno.test("raw data leave no word", async () => {
+  const recorder = new QueryRecorder();
+  const storage = new QuerierStorage(replicas(), options({ recorder }));
+  const found = await storage.select(MATCHERS, hints(), signal);
+  assert.deepEqual(found.infos, []);
+  const last = T0 + 39 * 60_000;
+  assert.deepEqual(recorder.coverage(), [{ resolution: 0, minTime: T0, maxTime: last }]);
 });

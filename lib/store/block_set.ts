@@ -15,6 +15,29 @@ export interface ChoosableBlock {
 /** Resolutions that blocks have, coarsest first. */
 export const RESOLUTIONS: readonly number[] = [RESOLUTION_1H, RESOLUTION_5M, RESOLUTION_RAW];
 
+/** Points of coarse data before a gap that belong to closing it. */
+export const COARSE_BEFORE = 2;
+
+/**
+ * Gaps between two blocks, and between a block and the edge of what is asked, that are no longer
+ * than this (ms) are no missing blocks: they lie between one block's last sample and the next one's
+ * first.
+ */
+const IGNORED_GAP = 300_000;
+const IGNORED_EDGE = 60_000;
+
+/** A stretch without a block, ms, inclusive. */
+interface Gap {
+  readonly minTime: number;
+  readonly maxTime: number;
+}
+
+function matters(gap: Gap, minTime: number, maxTime: number): boolean {
+  const edges = (gap.minTime <= minTime ? 1 : 0) + (gap.maxTime >= maxTime ? 1 : 0);
+  const ignored = edges === 0 ? IGNORED_GAP : edges === 1 ? IGNORED_EDGE : 0;
+  return gap.maxTime - gap.minTime >= ignored;
+}
+
 /** Blocks of equal external labels by resolution, in order of time. */
 export class BlockSet<B extends ChoosableBlock> {
   readonly labels: Labels;
@@ -54,29 +77,66 @@ export class BlockSet<B extends ChoosableBlock> {
 
   /**
    * The blocks that answer [minTime, maxTime]: the coarsest allowed resolution, and the next finer
-   * ones wherever it has gaps.
+   * ones wherever it has gaps. With `coarserToo`, what is still missing comes from the finest of the
+   * coarser resolutions that has it, with the points next to the gap.
    *
    * Shape: each block once, in the order of time and filling.
    */
-  choose(minTime: number, maxTime: number, maxResolution: number): B[] {
-    const first = RESOLUTIONS.findIndex((resolution) => resolution <= maxResolution);
+  choose(minTime: number, maxTime: number, maxResolution: number, coarserToo = false): B[] {
+    const found = RESOLUTIONS.findIndex((resolution) => resolution <= maxResolution);
+    const first = found < 0 ? RESOLUTIONS.length - 1 : found;
     const chosen = new Set<B>();
-    this.#fill(minTime, maxTime, first < 0 ? RESOLUTIONS.length - 1 : first, chosen);
+    const gaps: Gap[] = [];
+    this.#fill(minTime, maxTime, first, chosen, gaps);
+    if (coarserToo) {
+      for (const gap of gaps) {
+        if (matters(gap, minTime, maxTime)) this.#fillCoarser(gap, first - 1, chosen);
+      }
+    }
     return [...chosen];
   }
 
-  #fill(minTime: number, maxTime: number, level: number, chosen: Set<B>): void {
-    if (minTime > maxTime || level >= RESOLUTIONS.length) return;
+  #fillCoarser(gap: Gap, level: number, chosen: Set<B>): void {
+    if (gap.minTime > gap.maxTime || level < 0) return;
+    const resolution = RESOLUTIONS[level]!;
+    const from = gap.minTime - resolution * COARSE_BEFORE;
+    const to = gap.maxTime + resolution;
+    let covered = gap.minTime;
+    for (const block of this.#blocks[level]!) {
+      if (block.maxTime <= from) continue;
+      if (block.minTime > to) break;
+      const before = { minTime: covered, maxTime: Math.min(block.minTime - 1, gap.maxTime) };
+      if (before.maxTime - before.minTime >= IGNORED_GAP) {
+        this.#fillCoarser(before, level - 1, chosen);
+      }
+      chosen.add(block);
+      covered = Math.max(covered, block.maxTime);
+    }
+    this.#fillCoarser({ minTime: covered, maxTime: gap.maxTime }, level - 1, chosen);
+  }
+
+  #fill(
+    minTime: number,
+    maxTime: number,
+    level: number,
+    chosen: Set<B>,
+    gaps: Gap[],
+  ): void {
+    if (minTime > maxTime) return;
+    if (level >= RESOLUTIONS.length) {
+      gaps.push({ minTime, maxTime });
+      return;
+    }
     // Everything up to `covered` is answered by this resolution.
     let covered = minTime;
     for (const block of this.#blocks[level]!) {
       if (block.maxTime <= minTime) continue;
       if (block.minTime > maxTime) break;
-      this.#fill(covered, block.minTime - 1, level + 1, chosen);
+      this.#fill(covered, block.minTime - 1, level + 1, chosen, gaps);
       chosen.add(block);
       covered = Math.max(covered, block.maxTime);
     }
-    this.#fill(covered, maxTime, level + 1, chosen);
+    this.#fill(covered, maxTime, level + 1, chosen, gaps);
   }
 
   /** All blocks that touch [minTime, maxTime], of any resolution. */

@@ -98,3 +98,44 @@ Deno.test("BlockSet forgets removed blocks and lists what touches a range", () =
   assert.equal(blocks.size, 2);
   assert.equal(names(blocks.choose(0, 1000, HOURS)), "a b");
 });
+
+Deno.test("BlockSet takes coarser blocks only where it has nothing else, the finest first", () => {
+  const day = 24 * HOURS;
+  const blocks = set(
+    ["r", RAW, 20 * day, 30 * day],
+    ["m", MINUTES, 10 * day, 20 * day],
+    ["h1", HOURS, 0, 10 * day],
+    ["h2", HOURS, 10 * day, 20 * day],
+  );
+  const rows: [number, number, number, string][] = [
+    // from, to, allowed, chosen
+    [21 * day, 22 * day, RAW, "r"],
+    [12 * day, 13 * day, RAW, "m"],
+    [12 * day, 12 * day, RAW, "m"],
+    [1 * day, 2 * day, RAW, "h1"],
+    [1 * day, 2 * day, MINUTES, "h1"],
+    // Hourly points beside the stretch without anything finer belong to it.
+    [5 * day, 25 * day, RAW, "r h1 h2 m"],
+    [15 * day, 25 * day, RAW, "r m"],
+    [15 * day, 25 * day, HOURS, "h2 r"],
+    // The point before the first one asked for may be in the block before.
+    [10 * day, 11 * day, RAW, "m"],
+  ];
+  for (const [from, to, limit, expected] of rows) {
+    assert.equal(
+      names(blocks.choose(from, to, limit, true)),
+      expected,
+      `[${from}, ${to}] ${limit}`,
+    );
+  }
+  assert.equal(names(blocks.choose(1 * day, 2 * day, RAW)), "");
+  // Milliseconds between a block's last sample and the next one's first are no gap.
+  const seams = set(
+    ["r0", RAW, 0, 2 * HOURS - 9000],
+    ["r1", RAW, 2 * HOURS + 1000, 4 * HOURS],
+    ["m", MINUTES, 0, 4 * HOURS],
+  );
+  assert.equal(names(seams.choose(0, 4 * HOURS - 1, RAW, true)), "r0 r1");
+  assert.equal(names(seams.choose(2 * HOURS - 8000, 2 * HOURS - 5000, RAW, true)), "m");
+  assert.equal(names(seams.choose(2 * HOURS - 8000, 3 * HOURS, RAW, true)), "r1");
+});

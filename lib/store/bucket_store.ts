@@ -53,7 +53,7 @@ import {
   type ReadSettings,
 } from "./block_series.ts";
 import { type BatchSource, mergeBlocks, type SeriesSink } from "./block_merge.ts";
-import { BlockSet, RESOLUTIONS } from "./block_set.ts";
+import { BlockSet, COARSE_BEFORE, RESOLUTIONS } from "./block_set.ts";
 import { BucketBlock } from "./bucket_block.ts";
 import { type IndexCache, selectionKey } from "./cache/index_cache.ts";
 import type { HeaderPool } from "./header_pool.ts";
@@ -293,9 +293,10 @@ export class BucketStore implements Store {
         if (start !== NO_TIME && block.minTime > end) {
           tsdbInfos.push({ labels: set.labels, minTime: start, maxTime: end });
           start = NO_TIME;
+          end = -NO_TIME;
         }
         if (start === NO_TIME) start = block.minTime;
-        end = block.maxTime;
+        end = Math.max(end, block.maxTime);
       }
       if (start !== NO_TIME) tsdbInfos.push({ labels: set.labels, minTime: start, maxTime: end });
     }
@@ -309,6 +310,7 @@ export class BucketStore implements Store {
         supportsSharding: true,
         supportsWithoutReplicaLabels: true,
         tsdbInfos,
+        fillsWithCoarser: true,
       },
     };
   }
@@ -386,7 +388,8 @@ export class BucketStore implements Store {
       const matchers = matchersFor(set.labels, request.matchers);
       if (matchers === undefined) continue;
       const labels = new FinalLabels(set.labels, drop, shardFilter(request.shardInfo));
-      for (const block of set.choose(minTime, maxTime, request.maxResolutionWindow)) {
+      const { maxResolutionWindow, coarserWhereMissing = false } = request;
+      for (const block of set.choose(minTime, maxTime, maxResolutionWindow, coarserWhereMissing)) {
         if (matchesBlock(block, byBlock)) chosen.push({ block, labels, matchers });
       }
     }
@@ -399,12 +402,22 @@ export class BucketStore implements Store {
       chunkPool,
     };
     const selectionOf = selectionKeys();
-    const sources = chosen.map(({ block, labels, matchers }) =>
-      query.guard(
+    const sources = chosen.map(({ block, labels, matchers }) => {
+      // A gap between two points of coarse data is closed by its neighbours.
+      const coarse = block.resolution > Math.max(0, request.maxResolutionWindow)
+        ? block.resolution
+        : 0;
+      return query.guard(
         block,
-        blockSeries(block, labels, { ...shared, matchers, selection: selectionOf(matchers) }),
-      )
-    );
+        blockSeries(block, labels, {
+          ...shared,
+          matchers,
+          selection: selectionOf(matchers),
+          minTime: shared.minTime - coarse * COARSE_BEFORE,
+          maxTime: shared.maxTime + coarse,
+        }),
+      );
+    });
     const started = performance.now();
     yield* mergeBlocks(sources, sink, {
       limit: request.limit,

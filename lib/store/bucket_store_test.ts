@@ -277,6 +277,7 @@ Deno.test("info() joins touching blocks and leaves gaps", async () => {
       supportsSharding: true,
       supportsWithoutReplicaLabels: true,
       tsdbInfos: [],
+      fillsWithCoarser: true,
     },
   });
   const rows: [number, string, number, number][] = [

@@ -100,6 +100,11 @@ export interface SeriesRequest {
    * which others skip as an unknown field.
    */
   readonly withoutChunkHashes?: boolean;
+  /**
+   * Where nothing is kept at `maxResolutionWindow` or finer, the next coarser data answer, the finest
+   * there are. Our own extension of the wire; only stores that say `fillsWithCoarser` heed it.
+   */
+  readonly coarserWhereMissing?: boolean;
 }
 
 /** Request of LabelNames. */
@@ -139,6 +144,8 @@ export interface StoreInfo {
   readonly supportsSharding: boolean;
   readonly supportsWithoutReplicaLabels: boolean;
   readonly tsdbInfos: readonly TsdbInfo[];
+  /** Heeds `coarserWhereMissing`. Our own extension of the wire. */
+  readonly fillsWithCoarser?: boolean;
 }
 
 /** Which APIs a component offers, and of what. */

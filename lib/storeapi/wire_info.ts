@@ -10,6 +10,9 @@ import { readLabelSet, writeLabelSet } from "./wire_store.ts";
 export const INFO_SERVICE = "thanos.info.Info";
 export const INFO_PATH = "/thanos.info.Info/Info";
 
+/** Field of our own in StoreInfo, far from the numbers that others give out. */
+const FILLS_WITH_COARSER = 50_001;
+
 /** Encodes an InfoResponse. */
 export function encodeInfo(info: ComponentInfo): Uint8Array {
   const w = new ProtoWriter(1024);
@@ -29,6 +32,7 @@ export function encodeInfo(info: ComponentInfo): Uint8Array {
       w.int64(3, t.maxTime);
       w.close(inner);
     }
+    w.bool(FILLS_WITH_COARSER, s.fillsWithCoarser ?? false);
     w.close(token);
   }
   if (info.rules) w.empty(4);
@@ -106,6 +110,7 @@ function readStoreInfo(r: ProtoReader): StoreInfo {
   let maxTime = 0;
   let supportsSharding = false;
   let supportsWithoutReplicaLabels = false;
+  let fillsWithCoarser = false;
   const tsdbInfos: TsdbInfo[] = [];
   const outer = r.enter();
   while (r.next()) {
@@ -114,10 +119,18 @@ function readStoreInfo(r: ProtoReader): StoreInfo {
     else if (r.field === 3) supportsSharding = r.bool();
     else if (r.field === 5) supportsWithoutReplicaLabels = r.bool();
     else if (r.field === 6) tsdbInfos.push(readTsdbInfo(r));
+    else if (r.field === FILLS_WITH_COARSER) fillsWithCoarser = r.bool();
     else r.skip();
   }
   r.leave(outer);
-  return { minTime, maxTime, supportsSharding, supportsWithoutReplicaLabels, tsdbInfos };
+  return {
+    minTime,
+    maxTime,
+    supportsSharding,
+    supportsWithoutReplicaLabels,
+    tsdbInfos,
+    ...(fillsWithCoarser ? { fillsWithCoarser } : {}),
+  };
 }
 
 function readTsdbInfo(r: ProtoReader): TsdbInfo {

@@ -225,8 +225,9 @@ export function strategyNumber(strategy: PartialResponseStrategy): number {
 
 // ---- SeriesRequest ------------------------------------------------------------------------
 
-/** Field of our own, far from the numbers that others give out. */
+/** Fields of our own, far from the numbers that others give out. */
 const WITHOUT_CHUNK_HASHES = 50_001;
+const COARSER_WHERE_MISSING = 50_002;
 
 /** Encodes a SeriesRequest. */
 export function encodeSeriesRequest(q: SeriesRequest): Uint8Array {
@@ -246,6 +247,7 @@ export function encodeSeriesRequest(q: SeriesRequest): Uint8Array {
   w.int64(15, q.limit);
   w.int64(16, q.responseBatchSize);
   w.bool(WITHOUT_CHUNK_HASHES, q.withoutChunkHashes ?? false);
+  w.bool(COARSER_WHERE_MISSING, q.coarserWhereMissing ?? false);
   return w.finish();
 }
 
@@ -266,6 +268,7 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
   let limit = 0;
   let responseBatchSize = 0;
   let withoutChunkHashes = false;
+  let coarserWhereMissing = false;
   while (r.next()) {
     switch (r.field) {
       case 1:
@@ -313,6 +316,9 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
       case WITHOUT_CHUNK_HASHES:
         withoutChunkHashes = r.bool();
         break;
+      case COARSER_WHERE_MISSING:
+        coarserWhereMissing = r.bool();
+        break;
       default:
         r.skip();
     }
@@ -332,6 +338,7 @@ export function decodeSeriesRequest(bytes: Uint8Array): SeriesRequest {
     limit: Math.max(0, limit),
     responseBatchSize: Math.max(0, responseBatchSize),
     ...(withoutChunkHashes ? { withoutChunkHashes } : {}),
+    ...(coarserWhereMissing ? { coarserWhereMissing } : {}),
   };
 }
 

@@ -11,6 +11,7 @@ import {
   type Matcher,
 } from "../model/mod.ts";
 import { type Plain, ProtobufOracle } from "../rpc/testing/protobuf_oracle.ts";
+import { seriesRequest } from "./testing/fixtures.ts";
 import type {
   AggrChunk,
   ComponentInfo,
@@ -409,4 +410,23 @@ Deno.test("InfoResponse encodes as protobufjs does; empty messages tell which AP
 
 Deno.test("the benchmark of series frames runs", async () => {
   assert.equal((await runBench(bench, { size: "small" })).length, 2);
+});
+
+Deno.test("fields of our own travel, and are not written where they say nothing", () => {
+  const plain = seriesRequest();
+  for (const own of [{ withoutChunkHashes: true }, { coarserWhereMissing: true }]) {
+    const request = { ...plain, ...own };
+    assert.deepEqual(decodeSeriesRequest(encodeSeriesRequest(request)), request);
+  }
+  const store = {
+    minTime: 1,
+    maxTime: 2,
+    supportsSharding: true,
+    supportsWithoutReplicaLabels: true,
+    tsdbInfos: [],
+  };
+  const info = { labelSets: [], componentType: "store", store };
+  const able = { ...info, store: { ...store, fillsWithCoarser: true } };
+  assert.deepEqual(decodeInfo(encodeInfo(able)), able);
+  assert.ok(encodeInfo(able).length > encodeInfo(info).length);
 });

@@ -94,7 +94,10 @@ function ordered(info: ComponentInfo): unknown {
   const key = (t: { labels: ComponentInfo["labelSets"][number]; minTime: number }) =>
     `${formatLabels(t.labels)} ${t.minTime}`;
   const tsdbInfos = info.store!.tsdbInfos.toSorted((a, b) => compareUtf8(key(a), key(b)));
-  return { ...info, store: { ...info.store, tsdbInfos } };
+  const store = { ...info.store!, tsdbInfos };
+  // A word of our own.
+  delete (store as { fillsWithCoarser?: boolean }).fillsWithCoarser;
+  return { ...info, store };
 }
 
 async function compareAll(store: BucketStore, calls: readonly RecordedCall[]): Promise<void> {
