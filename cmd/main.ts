@@ -45,6 +45,12 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./standalone.ts")).standalone,
   },
   {
+    name: "doctor",
+    help:
+      "Checks configuration, bucket, clocks, names, labels, blocks and data folders, and explains how to mend what is wrong.",
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
+  {
     name: "bench",
     help: "Generates data for benchmarks and demonstrations.",
     load: async () => (await import("./bench.ts")).bench,

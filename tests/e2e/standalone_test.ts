@@ -56,6 +56,27 @@ scrape_configs: [{job_name: self, static_configs: [{targets: ["localhost:PORT"]}
   });
   assert.deepEqual(clusters, ["now", "past"]);
 
+  // The doctor looks at all of it; this Prometheus and this bucket are as they should be.
+  const config = `{type: FILESYSTEM, config: {directory: ${JSON.stringify(`${data}/bucket`)}}}`;
+  const examined = await runCommand([
+    "cmd/doctor.ts",
+    `--objstore.config=${config}`,
+    `--prometheus.url=${prometheus.http}`,
+    `--endpoint=${server.grpc}`,
+    `--data-dir=${data}/store`,
+    "--output=json",
+  ]);
+  assert.equal(examined.code, 0, examined.stderr);
+  const findings: { check: string; severity: string; message: string }[] = JSON.parse(
+    examined.stdout,
+  );
+  assert.deepEqual(findings.filter((f) => /error|warning/.test(f.severity)), []);
+  assert.ok(findings.some((f) => f.check === "disk" && /in use by a running/.test(f.message)));
+  assert.ok(findings.some((f) => /is a query/.test(f.message)), examined.stdout);
+  const ill = await runCommand(["cmd/doctor.ts", "--objstore.config={type: FILESYSTEN}"]);
+  assert.equal(ill.code, 1);
+  assert.match(ill.stdout, /^ERROR {3}config: bucket with type FILESYSTEN is not supported$/m);
+
   const metrics = await (await fetch(`${http}/metrics`)).text();
   assert.match(metrics, /^thanos_status\{part="store",component="store",check="ready"\} 1$/m);
   assert.match(metrics, /^thanos_sidecar_prometheus_up\{part="sidecar-0"\} 1$/m);

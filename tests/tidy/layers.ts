@@ -28,6 +28,7 @@ export const LAYERS: Readonly<Record<string, number>> = {
   rules: 7,
   receive: 7,
   bucket_tools: 7,
+  doctor: 7,
   api: 8,
   runtime: 8,
 };
