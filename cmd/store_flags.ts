@@ -137,14 +137,12 @@ export const storeFlags = {
   lazyPostings: flag.bool(
     "store.enable-lazy-expanded-postings",
     false,
-    "Leave out postings that cost more than matching the series that are left.",
-    { noEffect: "costly postings are always left out where matching series costs less" },
+    "Leave out postings whose size costs more than trying the matchers on the series that are left. Labels with very many values are always left out where that costs less.",
   ),
   postingRatio: flag.float(
     "store.posting-group-max-key-series-ratio",
     "100",
-    "Leave out groups of postings with more keys than this many times the series expected.",
-    { noEffect: "costly postings are always left out where matching series costs less" },
+    "With lazy expanded postings, leave out labels with more matching values than this many times the series expected. 0 means no such limit.",
   ),
   matcherCacheSize: flag.int(
     "matcher-cache-size",

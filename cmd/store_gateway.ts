@@ -96,6 +96,8 @@ export async function makeStore(
     syncConcurrency: config.syncConcurrency,
     eagerHeaders: config.headerStrategy === "eager",
     headerIdle: config.lazyReaderIdle,
+    lazyPostings: config.lazyPostings,
+    maxKeysPerSeries: config.postingRatio,
     batchSeries: Math.max(1, config.batchSeries),
     seriesEstimate: Math.max(16, config.seriesEstimate),
     chunkEstimate: Math.max(16, config.chunkEstimate),

@@ -8,6 +8,7 @@ import {
   CorruptionError,
   crc32c,
   errorKind,
+  errorMessage,
   MnemeError,
   throwIfAborted,
   xxhash64Into,
@@ -46,6 +47,7 @@ import {
   decodePostings,
   decodeSeries,
   deferGroups,
+  type DeferOptions,
   LabelReader,
   listsOfPlan,
   offsetOfRef,
@@ -75,6 +77,8 @@ export interface ReadSettings {
   readonly chunkEstimate: number;
   /** Most series in a batch. */
   readonly batchSeries: number;
+  /** Which postings are left out in favour of trying matchers on series. */
+  readonly defer: DeferOptions;
 }
 
 /** Labels that one request puts on the series of one set of external labels. */
@@ -141,9 +145,14 @@ interface Selection {
 }
 
 /** Adds what a block's errors lack: which step failed, for which block. */
-export function blockError(step: string, ulid: string, error: unknown): MnemeError {
+export function blockError(
+  step: string,
+  ulid: string,
+  error: unknown,
+  detail?: string,
+): MnemeError {
   if (error instanceof MnemeError && error.attrs.block === ulid) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = (detail === undefined ? "" : `${detail}: `) + errorMessage(error);
   return new MnemeError(errorKind(error), `${step} for block ${ulid}: ${message}`, {
     cause: error,
     attrs: { block: ulid },
@@ -270,8 +279,14 @@ class BlockReader {
       limits.series(known.length);
       return { refs: known, deferred: [] };
     }
-    const planned = planPostings(this.#header.tables, matchers);
-    const { plan, deferred } = deferGroups(planned);
+    const planned = planPostings(this.#header.tables, matchers, { deferWalks: true });
+    const left = deferGroups(planned, this.#request.settings.defer);
+    const { plan, deferred } = left;
+    if (deferred.length > 0) {
+      figures.deferredByKeys += left.byKeys;
+      figures.deferredBySize += left.bySize;
+      figures.deferredBytes += left.savedBytes;
+    }
     if (plan.empty) {
       figures.emptyPostings++;
       return { refs: new Uint32Array(0), deferred };
@@ -344,7 +359,7 @@ class BlockReader {
     try {
       selection = await this.#select();
     } catch (error) {
-      throw blockError("fetch postings", ulid, error);
+      throw blockError("fetch postings", ulid, error, "fetch and expand postings");
     }
     const { refs, deferred } = selection;
     const reader = new LabelReader(this.#header.tables);
@@ -356,7 +371,7 @@ class BlockReader {
       try {
         yield await this.#readSeries(starts.subarray(from, to), deferred, reader);
       } catch (error) {
-        throw blockError("fetch series", ulid, error);
+        throw blockError("preload series", ulid, error);
       }
       from = to;
       if (this.#breather.due) await this.#breather.pause();
@@ -454,6 +469,7 @@ class BlockReader {
       figures.series.touchedBytes += entry.size;
       const raw = space.labels(entry, reader);
       if (deferred.length > 0 && !deferred.every((m) => m.matches(labelValue(raw, m.name)))) {
+        figures.overfetchedBytes += entry.size;
         continue;
       }
       matched++;
@@ -559,7 +575,7 @@ class BlockReader {
         const kind = errorKind(error);
         // A missing or cut object costs its own chunks; the rest of the block is still good.
         if (kind !== "not_found" && kind !== "corruption") {
-          throw blockError("fetch chunks", this.#block.ulid, error);
+          throw blockError("load chunks", this.#block.ulid, error);
         }
         this.#tellDamage(error, to - from);
         damaged = true;
@@ -571,7 +587,7 @@ class BlockReader {
 
   #tellDamage(error: unknown, chunks: number): void {
     this.#request.figures.corruptChunks += chunks;
-    this.#request.damaged(blockError("fetch chunks", this.#block.ulid, error));
+    this.#request.damaged(blockError("load chunks", this.#block.ulid, error));
   }
 
   async #fetchSegment(

@@ -88,6 +88,10 @@ export interface BucketStoreOptions {
   readonly seriesEstimate?: number;
   readonly chunkEstimate?: number;
   readonly batchSeries?: number;
+  /** Leave out postings that are expensive by their size, too. */
+  readonly lazyPostings?: boolean;
+  /** … and groups with more lists than this many for each series; 0 = off. */
+  readonly maxKeysPerSeries?: number;
   /** Warn in answers about blocks whose meta.json cannot be read. */
   readonly warnUnreadable?: boolean;
 }
@@ -124,6 +128,10 @@ export class BucketStore implements Store {
       seriesEstimate: Math.min(options.seriesEstimate ?? 65536, local ? 4096 : Infinity),
       chunkEstimate: Math.min(options.chunkEstimate ?? 16000, local ? 4096 : Infinity),
       batchSeries: options.batchSeries ?? 10_000,
+      defer: {
+        bySize: options.lazyPostings ?? false,
+        maxKeysPerSeries: options.maxKeysPerSeries ?? 0,
+      },
     };
     this.#batchLimits = local
       ? { least: 64 * 1024, most: 1024 * 1024 }

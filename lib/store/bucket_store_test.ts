@@ -420,7 +420,7 @@ Deno.test("a block that fails is named: in a warning, or as the error where all 
     series: f.series.filter((s) => s.labels.includes("2")),
   })));
   const objects: [string, RegExp][] = [
-    ["chunks/000001", /^fetch chunks for block BLOCK: .*chunks\/000001/],
+    ["chunks/000001", /^load chunks for block BLOCK: .*chunks\/000001/],
     ["index", /^load index header for block BLOCK: .*index/],
   ];
   const faults = [
@@ -462,7 +462,7 @@ Deno.test("a damaged chunk costs itself only, and is counted", async () => {
   assert.deepEqual(more, []);
   assert.match(
     warning!,
-    new RegExp(`^fetch chunks for block ${blockId(1)}: .*${object} at offset 8: checksum`),
+    new RegExp(`^load chunks for block ${blockId(1)}: .*${object} at offset 8: checksum`),
   );
   const lost = before.split("\n");
   lost[0] = lost[0]!.replace(/ (\d+:[^ ]+ ){10}/, " ");

@@ -94,6 +94,12 @@ export class RequestFigures {
   /** Milliseconds until every block had its first series. */
   firstMs = 0;
   sentChunkBytes = 0;
+  /** Groups of postings left out for their number of lists, for their size; bytes spared. */
+  deferredByKeys = 0;
+  deferredBySize = 0;
+  deferredBytes = 0;
+  /** Bytes of series that were read and did not match what was left out. */
+  overfetchedBytes = 0;
   readonly postings = noData();
   readonly series = noData();
   readonly chunks = noData();

@@ -1,5 +1,7 @@
 import { BufferPool } from "../base/mod.ts";
 import { strict as assert } from "node:assert";
+import { runBench } from "../base/testing/bench.ts";
+import { bench as cardinality } from "./cardinality_bench.ts";
 import { Random } from "../base/testing/random.ts";
 import { labelsFromRecord } from "../model/mod.ts";
 import { type LabelReader, SeriesEntry } from "../tsdb/mod.ts";
@@ -86,4 +88,8 @@ Deno.test("TenantNames gives metrics to a bounded number of tenants", () => {
     "a",
     "other",
   ]);
+});
+
+Deno.test("the benchmark of many values runs at its small size", async () => {
+  assert.equal((await runBench(cardinality, { size: "small" })).length, 11);
 });

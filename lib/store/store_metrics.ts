@@ -53,6 +53,10 @@ export class StoreMetrics {
   readonly #seriesRefetches: Family<Counter, "tenant">;
   readonly #chunkRefetches: Family<Counter, "tenant">;
   readonly #emptyPostings: Family<Counter, "tenant">;
+  readonly #lazyPostings: Counter;
+  readonly #lazyGroups: Family<Counter, "reason">;
+  readonly #lazyBytes: Counter;
+  readonly #overfetchedBytes: Counter;
   readonly #dropped: Family<Counter, "reason" | "tenant">;
   /** Reports about index headers. */
   readonly headers: Omit<HeaderObserver, "warn">;
@@ -157,6 +161,25 @@ export class StoreMetrics {
       known: ["series", "chunks", "bytes"].map((reason) => ({ reason, tenant })),
     });
 
+    this.#lazyPostings = counter(
+      "lazy_expanded_postings_total",
+      "Requests that left out postings in favour of trying matchers on series.",
+    );
+    this.#lazyGroups = metrics.counterFamily({
+      name: name("lazy_expanded_posting_groups_total"),
+      help: "Groups of postings that were left out.",
+      labels: ["reason"],
+      known: [{ reason: "keys_limit" }, { reason: "postings_size" }],
+    });
+    this.#lazyBytes = counter(
+      "lazy_expanded_posting_size_bytes_total",
+      "Bytes of postings that were left out.",
+    );
+    this.#overfetchedBytes = counter(
+      "lazy_expanded_posting_series_overfetched_size_bytes_total",
+      "Bytes of series that were read and did not match what was left out.",
+    );
+
     const header = (part: string) => `thanos_bucket_store_indexheader_${part}`;
     const loads = metrics.counter(header("lazy_load_total"), "Index headers loaded.");
     const loadFailures = metrics.counter(
@@ -215,6 +238,14 @@ export class StoreMetrics {
     this.#chunkRefetches.with(by).inc(figures.chunks.refetches);
     this.#emptyPostings.with(by).inc(figures.emptyPostings);
     this.corruptChunks.inc(figures.corruptChunks);
+    const groups = figures.deferredByKeys + figures.deferredBySize;
+    if (groups > 0) {
+      this.#lazyPostings.inc();
+      this.#lazyGroups.with({ reason: "keys_limit" }).inc(figures.deferredByKeys);
+      this.#lazyGroups.with({ reason: "postings_size" }).inc(figures.deferredBySize);
+      this.#lazyBytes.inc(figures.deferredBytes);
+      this.#overfetchedBytes.inc(figures.overfetchedBytes);
+    }
     if (times !== undefined) {
       this.#getAll.with(by).observe(times.getAll);
       this.#merge.with(by).observe(times.merge);

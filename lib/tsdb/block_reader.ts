@@ -104,7 +104,10 @@ export class Block {
   #postings(matchers: readonly Matcher[]) {
     const { index } = this;
     if (matchers.length === 0) return { refs: index.allPostings(), deferred: matchers };
-    const { plan, deferred } = deferGroups(planPostings(index.tables, matchers));
+    const { plan, deferred } = deferGroups(
+      planPostings(index.tables, matchers, { deferWalks: true }),
+      { bySize: true },
+    );
     const refs = resolvePostings(plan, (list) => index.readPostings(list));
     return { refs, deferred };
   }

@@ -146,6 +146,8 @@ export interface PostingsTables {
   visitValues(name: string, prefix: string, visit: ValueVisitor): void;
   postings(name: string, value: string): PostingsRange | undefined;
   allPostings(): PostingsRange | undefined;
+  /** Number of values of a label; absent = not known without a walk. */
+  valueCount?(name: string): number;
 }
 
 /** One list to fetch, at [offset, end) of the index. */
@@ -174,9 +176,43 @@ export interface PostingsPlan {
   readonly removes: readonly PostingsGroup[];
   /** The list of all series; only when no group adds. */
   readonly all: PostingsList | undefined;
+  /** Matchers that were left out of the plan, to be applied to labels instead. */
+  readonly deferred: readonly Matcher[];
 }
 
-const EMPTY_PLAN: PostingsPlan = { empty: true, adds: [], removes: [], all: undefined };
+const EMPTY_PLAN: PostingsPlan = {
+  empty: true,
+  adds: [],
+  removes: [],
+  all: undefined,
+  deferred: [],
+};
+
+/** What decoding one series costs, in the bytes of postings that cost as much. */
+const SERIES_COST = 64;
+/** What looking a list up, fetching and decoding it costs on top of its references, in bytes. */
+const LIST_COST = 512;
+/** What walking past one value of a label costs, in bytes. */
+const WALK_COST = 64;
+
+/** How to plan. */
+export interface PlanOptions {
+  /**
+   * Leave out labels whose values are so many that walking them costs more than trying the matchers
+   * on the series that the others leave.
+   */
+  readonly deferWalks?: boolean;
+}
+
+/** The matchers of one label. */
+interface NameGroup {
+  readonly name: string;
+  readonly matchers: readonly Matcher[];
+  /** Series without the label satisfy them. */
+  readonly missing: boolean;
+  /** The values of the label must be walked. */
+  readonly walks: boolean;
+}
 
 /**
  * Plans the lists for matchers that all must hold. No matchers select nothing.
@@ -187,6 +223,7 @@ const EMPTY_PLAN: PostingsPlan = { empty: true, adds: [], removes: [], all: unde
 export function planPostings(
   tables: PostingsTables,
   matchers: readonly Matcher[],
+  options: PlanOptions = {},
 ): PostingsPlan {
   if (matchers.length === 0) return EMPTY_PLAN;
   const byName = new Map<string, Matcher[]>();
@@ -195,29 +232,67 @@ export function planPostings(
     if (list === undefined) byName.set(m.name, [m]);
     else list.push(m);
   }
-  const adds: PostingsGroup[] = [];
-  const removes: PostingsGroup[] = [];
+  const groups: NameGroup[] = [];
   for (const name of [...byName.keys()].sort(compareUtf8)) {
     const group = byName.get(name)!.filter((m) => !(m.type === "=~" && m.value === ".*"));
     if (group.some((m) => m.type === "!~" && m.value === ".*")) return EMPTY_PLAN;
     if (group.length === 0) continue;
     const missing = group.every((m) => m.matches(""));
+    groups.push({ name, matchers: group, missing, walks: walksValues(group, missing) });
+  }
+  const adds: PostingsGroup[] = [];
+  const removes: PostingsGroup[] = [];
+  const deferred: Matcher[] = [];
+  // What is looked up comes first: it tells how many series are left at most.
+  for (const group of [...groups.filter((g) => !g.walks), ...groups.filter((g) => g.walks)]) {
+    const { name, matchers: on, missing, walks } = group;
+    if (walks && options.deferWalks === true && adds.length > 0 && name !== "") {
+      const fewest = Math.min(...adds.map((g) => g.cardinality));
+      const values = tables.valueCount?.(name) ?? 0;
+      // Where every value will do, every list would have to be fetched.
+      const each = on.every(wantsAnyValue) ? LIST_COST : WALK_COST;
+      if (values * each > fewest * SERIES_COST) {
+        // Without any value, nothing can match what wants one.
+        if (values === 0 && !missing) return EMPTY_PLAN;
+        deferred.push(...on);
+        continue;
+      }
+    }
     // No series has a label without a name; the pair ("", "") is the list of all series.
     const lists = name === ""
       ? []
       : missing
-      ? listsThatFail(tables, name, group)
-      : listsThatMatch(tables, name, group);
+      ? listsThatFail(tables, name, on)
+      : listsThatMatch(tables, name, on);
     if (missing && lists.length === 0) continue;
     if (lists.length === 0) return EMPTY_PLAN;
     let cardinality = 0;
     for (const list of lists) cardinality += Math.max(0, (list.end - list.offset - 12) / 4);
-    (missing ? removes : adds).push({ name, matchers: group, lists, cardinality });
+    (missing ? removes : adds).push({ name, matchers: on, lists, cardinality });
   }
-  if (adds.length > 0) return { empty: false, adds, removes, all: undefined };
+  adds.sort((a, b) => compareUtf8(a.name, b.name));
+  removes.sort((a, b) => compareUtf8(a.name, b.name));
+  if (adds.length > 0) return { empty: false, adds, removes, all: undefined, deferred };
   const range = tables.allPostings();
   if (range === undefined) return EMPTY_PLAN;
-  return { empty: false, adds, removes, all: { name: "", value: "", ...range } };
+  return { empty: false, adds, removes, all: { name: "", value: "", ...range }, deferred };
+}
+
+/** `!=""` and its other spellings. */
+function wantsAnyValue(m: Matcher): boolean {
+  return m.type === "!=" ? m.value === "" : m.type === "=~" && m.value === ".+";
+}
+
+/** Whether all values of a label must be looked at to answer its matchers. */
+function walksValues(matchers: readonly Matcher[], missing: boolean): boolean {
+  if (missing) {
+    return !matchers.every((m) =>
+      m.type === "!=" || (m.type === "!~" && m.pattern!.literals !== undefined)
+    );
+  }
+  return !matchers.some((m) =>
+    m.type === "=" || (m.type === "=~" && m.pattern!.literals !== undefined)
+  );
 }
 
 function listsThatMatch(
@@ -321,33 +396,52 @@ export function selectPostings(
   return resolvePostings(planPostings(tables, matchers), fetch);
 }
 
+/** What to leave out of a plan. */
+export interface DeferOptions {
+  /** Also groups that are expensive by the size of their lists, not only by their number. */
+  readonly bySize: boolean;
+  /** With `bySize`: groups with more lists than this many for each series expected; 0 = off. */
+  readonly maxKeysPerSeries?: number;
+}
+
 /** A plan without its expensive groups, and the matchers to apply to labels instead. */
 export interface DeferredPlan {
   readonly plan: PostingsPlan;
   readonly deferred: readonly Matcher[];
+  /** Groups left out because of their number of lists, and because of the lists' size. */
+  readonly byKeys: number;
+  readonly bySize: number;
+  /** Bytes of postings that need not be fetched. */
+  readonly savedBytes: number;
 }
-
-/** What decoding one series costs, in the bytes of postings that cost as much. */
-const SERIES_COST = 64;
-/** What looking a list up costs on top of its references, in bytes. */
-const LIST_COST = 32;
 
 /**
  * Takes out groups whose lists cost more than trying their matchers on the series that the other
  * groups leave, such as `pod!=""` beside a selective matcher.
  */
-export function deferGroups(plan: PostingsPlan): DeferredPlan {
-  if (plan.adds.length === 0) return { plan, deferred: [] };
+export function deferGroups(plan: PostingsPlan, options: DeferOptions): DeferredPlan {
+  const deferred: Matcher[] = [...plan.deferred];
+  let byKeys = plan.deferred.length > 0 ? 1 : 0;
+  let bySize = 0;
+  let savedBytes = 0;
+  if (plan.adds.length === 0) return { plan, deferred, byKeys, bySize, savedBytes };
   const cost = (g: PostingsGroup) => g.cardinality * 4 + g.lists.length * LIST_COST;
   const adds = plan.adds.toSorted((a, b) => cost(a) - cost(b));
-  const allowed = adds[0]!.cardinality * SERIES_COST;
-  const deferred: Matcher[] = [];
+  const fewest = adds[0]!.cardinality;
+  const allowed = fewest * SERIES_COST;
+  const { maxKeysPerSeries = 0 } = options;
   const keep = (group: PostingsGroup, i: number) => {
-    if (i === 0 || cost(group) <= allowed) return true;
+    const keys = group.lists.length;
+    const tooMany = keys * LIST_COST > allowed ||
+      (options.bySize && maxKeysPerSeries > 0 && keys > fewest * maxKeysPerSeries);
+    if (i === 0 || (!tooMany && !(options.bySize && cost(group) > allowed))) return true;
     deferred.push(...group.matchers);
+    savedBytes += group.cardinality * 4;
+    if (tooMany) byKeys++;
+    else bySize++;
     return false;
   };
   const kept = adds.filter(keep);
   const removes = plan.removes.filter((group) => keep(group, 1));
-  return { plan: { empty: plan.empty, adds: kept, removes, all: plan.all }, deferred };
+  return { plan: { ...plan, adds: kept, removes, deferred }, deferred, byKeys, bySize, savedBytes };
 }

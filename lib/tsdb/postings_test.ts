@@ -123,7 +123,7 @@ Deno.test("every pair of matchers selects the series for which both hold", () =>
       );
       const text = matchers.map((m) => m.name + m.type + m.value).join();
       assert.deepEqual([...selectPostings(tables, matchers, tables.fetch)], expected, text);
-      const { plan, deferred } = deferGroups(planPostings(tables, matchers));
+      const { plan, deferred } = deferGroups(planPostings(tables, matchers), { bySize: true });
       const refs = resolvePostings(plan, tables.fetch);
       assert.deepEqual(
         [...refs].filter((ref) => matchesLabels(deferred, SERIES[ref - 1]!)),
@@ -179,11 +179,43 @@ Deno.test("deferGroups() puts off a label with very many values beside a selecti
     },
   };
   const matchers = [makeMatcher("=", "__name__", "few"), makeMatcher("!=", "pod", "")];
-  const { plan, deferred } = deferGroups(planPostings(tables, matchers));
-  assert.deepEqual(listsOfPlan(plan).map((l) => l.name), ["__name__"]);
-  assert.deepEqual(deferred, [matchers[1]]);
-  const alone = deferGroups(planPostings(tables, [matchers[1]!]));
-  assert.equal(listsOfPlan(alone.plan).length, values.length);
+  for (const bySize of [false, true]) {
+    const { plan, deferred } = deferGroups(planPostings(tables, matchers), { bySize });
+    assert.deepEqual(listsOfPlan(plan).map((l) => l.name), ["__name__"]);
+    assert.deepEqual(deferred, [matchers[1]]);
+    const alone = deferGroups(planPostings(tables, [matchers[1]!]), { bySize });
+    assert.equal(listsOfPlan(alone.plan).length, values.length);
+  }
+  // Where their number is known, the values are not even walked.
+  tables.valueCount = () => values.length;
+  tables.visitValues = () => assert.fail("walked the table");
+  const planned = planPostings(tables, matchers, { deferWalks: true });
+  assert.deepEqual(planned.deferred, [matchers[1]]);
+  assert.equal(deferGroups(planned, { bySize: false }).byKeys, 1);
+  // A label without values leaves nothing that wants one.
+  tables.valueCount = () => 0;
+  tables.visitValues = () => {};
+  assert.equal(planPostings(tables, matchers, { deferWalks: true }).empty, true);
+});
+
+Deno.test("deferGroups() puts off large lists when asked to", () => {
+  const tables: PostingsTables = {
+    postings: (_name, value) => ({ offset: 0, end: 12 + 4 * (value === "few" ? 10 : 100_000) }),
+    allPostings: () => ({ offset: 0, end: 16 }),
+    visitValues: (_name, _prefix, visit) => {
+      for (let i = 0; i < 30; i++) visit(`v${i}`, 0, 16);
+    },
+  };
+  const matchers = [makeMatcher("=", "a", "few"), makeMatcher("=", "b", "many")];
+  const always = deferGroups(planPostings(tables, matchers), { bySize: false });
+  assert.deepEqual(always.deferred, []);
+  const bySize = deferGroups(planPostings(tables, matchers), { bySize: true });
+  assert.deepEqual(bySize.deferred, [matchers[1]]);
+  assert.deepEqual([bySize.byKeys, bySize.bySize, bySize.savedBytes], [0, 1, 400_000]);
+  const keys = [makeMatcher("=", "a", "few"), makeMatcher("=~", "c", "v.+")];
+  const some = planPostings(tables, keys);
+  assert.deepEqual(deferGroups(some, { bySize: false }).byKeys, 1);
+  assert.deepEqual(deferGroups(some, { bySize: true, maxKeysPerSeries: 2 }).byKeys, 1);
 });
 
 Deno.test("the benchmark runs at its small size", async () => {
