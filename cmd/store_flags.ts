@@ -132,7 +132,7 @@ export const storeFlags = {
     "store.index-header-posting-offsets-in-mem-sampling",
     "32",
     "How many posting offsets stand between two that are held in memory.",
-    { hidden: true, noEffect: "every 32nd offset is held" },
+    { hidden: true },
   ),
   lazyPostings: flag.bool(
     "store.enable-lazy-expanded-postings",

@@ -75,6 +75,7 @@ export async function makeStore(
       bucket,
       files,
       clock,
+      postingSampling: Math.max(1, config.postingSampling),
       observer: {
         ...metrics.headers,
         warn: (message, fields) => logger.warn(message, fields),

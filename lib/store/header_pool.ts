@@ -82,6 +82,8 @@ export interface HeaderPoolOptions {
   readonly budget?: number;
   /** Open files of headers that nobody uses right now. */
   readonly maxFiles?: number;
+  /** One of this many postings offsets of a label is held in memory. */
+  readonly postingSampling?: number;
   readonly clock?: Clock;
   readonly observer?: HeaderObserver;
 }
@@ -118,6 +120,7 @@ export class HeaderPool {
   readonly #directory: string | undefined;
   readonly #budget: number;
   readonly #maxFiles: number;
+  readonly #tableOptions: { readonly postingSampling?: number };
   readonly #clock: Clock;
   readonly #observer: HeaderObserver;
   readonly #spaces = new SymbolSpaces();
@@ -137,6 +140,9 @@ export class HeaderPool {
     this.#directory = options.dataDirectory;
     this.#budget = options.budget ?? DEFAULT_BUDGET;
     this.#maxFiles = options.maxFiles ?? DEFAULT_MAX_FILES;
+    this.#tableOptions = options.postingSampling === undefined
+      ? {}
+      : { postingSampling: options.postingSampling };
     this.#clock = options.clock ?? systemClock;
     this.#observer = options.observer ?? SILENT;
   }
@@ -339,7 +345,7 @@ export class HeaderPool {
 
   /** Verifies and opens a header; the file stays open until the header is closed. */
   #opened(ulid: string, source: ByteSource, file: ReadFile | undefined): Loaded {
-    const tables = openIndexHeader(source);
+    const tables = openIndexHeader(source, this.#tableOptions);
     const end = source.size - HEADER_TOC;
     const toc = source.view(end, HEADER_TOC);
     const symbols = readU64(toc, 0);

@@ -177,7 +177,10 @@ export async function buildIndexHeaderBytes(
  * Owner: `source` is kept.
  * Throws: CorruptionError; the caller then builds the header anew.
  */
-export function openIndexHeader(source: ByteSource): IndexTables {
+export function openIndexHeader(
+  source: ByteSource,
+  options: { readonly postingSampling?: number } = {},
+): IndexTables {
   const { name: file, size } = source;
   const fail = (reason: string, offset: number) => {
     throw new CorruptionError(`index header: ${reason}`, { file, offset });
@@ -209,6 +212,7 @@ export function openIndexHeader(source: ByteSource): IndexTables {
     postingsTable,
     end,
     postingsEnd,
+    ...options,
     // The symbols of an index always follow its five-byte header.
     symbolShift: symbols - INDEX_HEADER_SIZE,
   });

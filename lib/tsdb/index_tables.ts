@@ -23,6 +23,8 @@ export interface TablesLayout {
   readonly end: number;
   /** Offset in the INDEX at which the last postings list ends at the latest. */
   readonly postingsEnd: number;
+  /** One of this many postings offsets of a label is held in memory; 32 when absent. */
+  readonly postingSampling?: number;
   /** Added to a version 1 symbol reference (an offset in the index) to get one in the source. */
   readonly symbolShift: number;
 }
@@ -339,6 +341,7 @@ class SortedPostings {
     this.#source = source;
     this.#layout = layout;
     const what = "postings offset table";
+    const sampling = layout.postingSampling ?? SAMPLING;
     const table = new Section(source, layout.postingsTable, layout.end, what);
     const names: string[] = [];
     const firstGroup: number[] = [];
@@ -386,7 +389,7 @@ class SortedPostings {
         fail(`a list at ${offset} is out of order`);
       }
       lastOffset = offset;
-      if (inName % SAMPLING === 0) {
+      if (inName % sampling === 0) {
         positions.push(position);
         offsets.push(offset);
       }

@@ -549,3 +549,25 @@ Deno.test("changed bytes behind right checksums are an error or an answer, never
   }
   assert(answers > 100 && answers < 3900, `${answers} of 4000 were read`);
 });
+
+Deno.test("openIndexHeader() answers the same however few postings offsets it holds", async () => {
+  const { symbols, series } = randomIndex(new Random(9), 700);
+  const bytes = writeIndex(symbols, series);
+  const read = (offset: number, length: number) =>
+    Promise.resolve(bytes.slice(offset, offset + length));
+  const header = await buildIndexHeaderBytes(bytes.length, read, "index");
+  const { tables: expected } = new IndexReader(bytesSource(bytes));
+  for (const postingSampling of [1, 2, 7, 32, 100_000]) {
+    const tables = openIndexHeader(bytesSource(header), { postingSampling });
+    for (const name of expected.labelNames()) {
+      assert.deepEqual(tables.labelValues(name), expected.labelValues(name));
+      for (const value of expected.labelValues(name)) {
+        assert.equal(
+          tables.postings(name, value)!.offset,
+          expected.postings(name, value)!.offset,
+        );
+      }
+      assert.equal(tables.postings(name, "no such value"), undefined);
+    }
+  }
+});
