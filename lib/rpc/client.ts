@@ -26,8 +26,10 @@ export type ClientTls = SocketTls;
 
 /** Settings of a connection. */
 export interface RpcClientOptions {
-  /** Absent: clear text. */
-  readonly tls?: ClientTls;
+  /** Absent: clear text. A function is asked at each connect, so that files may change. */
+  readonly tls?: ClientTls | (() => ClientTls);
+  /** Compresses requests, and lets the server compress its answers. */
+  readonly compression?: "snappy";
   /** Largest message accepted, bytes; the default is the largest that gRPC programs send. */
   readonly maxReceiveBytes?: number;
   /** Attempts of a call that gets UNAVAILABLE and nothing else. */
@@ -85,6 +87,8 @@ class H2Client implements RpcClient {
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   #closed = false;
+  /** Name in the certificate of the server, when it is not that of the address. */
+  #serverName: string | undefined;
 
   constructor(address: string, options: RpcClientOptions) {
     this.address = address;
@@ -203,10 +207,13 @@ class H2Client implements RpcClient {
     const call = connection.call({
       path,
       scheme: this.#options.tls === undefined ? "http" : "https",
-      authority: this.#options.tls?.serverName ?? this.address,
+      authority: this.#serverName ?? this.address,
       headers,
       request,
       maxReceiveBytes: this.#options.maxReceiveBytes ?? MAX_MESSAGE,
+      ...(this.#options.compression === undefined
+        ? {}
+        : { compression: this.#options.compression }),
       // Small messages are left to the runtime.
       allocate: (size) => size < POOLED_SIZE ? new Uint8Array(size) : messagePool.take(size),
     });
@@ -235,7 +242,10 @@ class H2Client implements RpcClient {
   async #connect(): Promise<Connection> {
     try {
       parseAddress(this.address);
-      const socket = await openSocket(this.address, this.#options.tls);
+      const { tls: given } = this.#options;
+      const tls = typeof given === "function" ? given() : given;
+      this.#serverName = tls?.serverName;
+      const socket = await openSocket(this.address, tls);
       if (this.#closed) {
         socket.close();
         throw new MnemeError("canceled", "the client was closed");

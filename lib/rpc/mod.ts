@@ -11,6 +11,7 @@ export {
   type RpcClient,
   type RpcClientOptions,
 } from "./client.ts";
+export { connectRpcGroup } from "./group.ts";
 export { Health, HEALTH_SERVICE, healthService } from "./health.ts";
 export { type FileDescriptor, reflectionServices } from "./reflection.ts";
 export { type RpcServer, type RpcServerOptions, serveRpc, type ServerTls } from "./server.ts";

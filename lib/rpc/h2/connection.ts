@@ -34,6 +34,7 @@ import {
   SETTINGS_MAX_FRAME,
 } from "./frames.ts";
 import { encodeHeaders, type HeaderList, HpackDecoder } from "./hpack.ts";
+import { compress, decompress } from "./compression.ts";
 import { KEEPALIVE, Keepalive } from "./keepalive.ts";
 import { decodeDetails, MessageAssembler } from "./messages.ts";
 import type { Socket } from "./socket.ts";
@@ -43,6 +44,11 @@ const STREAM_WINDOW = 8 * 1024 * 1024;
 /** Window of the connection; it never holds anything back. */
 const CONNECTION_WINDOW = 1024 * 1024 * 1024;
 const LAST_STREAM_ID = 0x7ffffffe;
+const PLAIN: HeaderList = [["grpc-accept-encoding", "identity"]];
+const SNAPPY: HeaderList = [["grpc-encoding", "snappy"], [
+  "grpc-accept-encoding",
+  "identity,snappy",
+]];
 
 /** One call: a request and the messages that answer it. */
 export interface H2Call {
@@ -52,6 +58,8 @@ export interface H2Call {
   readonly headers: HeaderList;
   readonly request: Uint8Array;
   readonly maxReceiveBytes: number;
+  /** The request is compressed, and the server may compress its answers. */
+  readonly compression?: "snappy";
   /** Memory for messages of at least this size; fresh memory when absent. */
   readonly allocate?: (size: number) => Uint8Array;
 }
@@ -74,6 +82,8 @@ class Stream implements H2Stream {
   unsent: Uint8Array;
   sawHeaders = false;
   done = false;
+  /** How the peer compresses, as its headers say. */
+  #encoding = "identity";
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   /** Bytes of finished and taken messages that the peer's window was not yet given back for. */
@@ -86,17 +96,23 @@ class Stream implements H2Stream {
     this.#connection = connection;
     this.id = id;
     this.sendWindow = sendWindow;
-    this.#messages = new MessageAssembler(call.maxReceiveBytes, (message, compressed) => {
-      if (compressed) {
+    const { compression, maxReceiveBytes } = call;
+    this.#messages = new MessageAssembler(maxReceiveBytes, (message, compressed) => {
+      if (compressed && compression === undefined) {
         throw new RpcError(
           STATUS_INTERNAL,
           "peer sent a compressed message without being asked to",
         );
       }
-      this.#queue.push(message);
+      this.#queue.push(
+        compressed ? decompress(this.#encoding, message, maxReceiveBytes) : message,
+      );
     }, call.allocate);
-    const { request } = call;
+    const request = compression === undefined
+      ? call.request
+      : compress(compression, new Uint8Array(call.request));
     this.unsent = new Uint8Array(5 + request.length);
+    this.unsent[0] = compression === undefined ? 0 : 1;
     new DataView(this.unsent.buffer).setUint32(1, request.length);
     this.unsent.set(request, 5);
   }
@@ -177,6 +193,7 @@ class Stream implements H2Stream {
         status = value;
         code = Number(value);
       } else if (name === "grpc-message") details = decodeDetails(value);
+      else if (name === "grpc-encoding") this.#encoding = value;
       else if (name === ":status") http = value;
     }
     // Informational headers come before the real ones.
@@ -282,7 +299,7 @@ export class Connection implements FrameHandler {
       [":authority", call.authority],
       ["content-type", "application/grpc+proto"],
       ["te", "trailers"],
-      ["grpc-accept-encoding", "identity"],
+      ...(call.compression === undefined ? PLAIN : SNAPPY),
       ["user-agent", "grpc-mneme"],
       ...call.headers,
     ]);

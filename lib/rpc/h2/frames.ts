@@ -176,7 +176,7 @@ export class FrameIo {
    * Writes a DATA frame with `n` bytes of a gRPC message, whose five bytes of prefix are counted as
    * offsets -5 to -1.
    */
-  message(id: number, message: Uint8Array, from: number, n: number): void {
+  message(id: number, message: Uint8Array, from: number, n: number, compressed = false): void {
     if (this.#over) return;
     this.#reserve(9 + n);
     const out = this.#out;
@@ -188,8 +188,8 @@ export class FrameIo {
     const end = from + n;
     const length = message.length;
     for (; from < 0 && from < end; from++) {
-      // Not compressed, then the length.
-      out[at++] = from === -5 ? 0 : length >>> ((-1 - from) * 8);
+      // Compressed or not, then the length.
+      out[at++] = from === -5 ? Number(compressed) : length >>> ((-1 - from) * 8);
     }
     if (from < end) out.set(message.subarray(from, end), at);
     this.#outLength = at + (end - from);

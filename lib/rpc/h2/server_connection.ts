@@ -15,7 +15,7 @@ import {
   STATUS_UNAVAILABLE,
   STATUS_UNIMPLEMENTED,
 } from "../status.ts";
-import { ACCEPTED_ENCODINGS, decompress } from "./compression.ts";
+import { ACCEPTED_ENCODINGS, compress, decompress } from "./compression.ts";
 import {
   DEFAULT_MAX_FRAME,
   DEFAULT_WINDOW,
@@ -81,11 +81,13 @@ export interface H2ServerOptions {
   readonly keepalive?: KeepaliveTimes;
 }
 
-const RESPONSE_HEADERS = encodeHeaders([
+const RESPONSE_HEADERS: HeaderList = [
   [":status", "200"],
   ["content-type", "application/grpc"],
   ["grpc-accept-encoding", ACCEPTED_ENCODINGS],
-]);
+];
+const PLAIN_RESPONSE = encodeHeaders(RESPONSE_HEADERS);
+const SNAPPY_RESPONSE = encodeHeaders([...RESPONSE_HEADERS, ["grpc-encoding", "snappy"]]);
 
 class ServerStream implements H2ServerStream {
   readonly #connection: ServerConnection;
@@ -114,6 +116,8 @@ class ServerStream implements H2ServerStream {
   #waitingBytes = 0;
   #sent = -PREFIX;
   #sentHeaders = false;
+  /** A client that compresses its request with snappy gets its answers so, as from Go's servers. */
+  readonly #compressed: boolean;
   #trailers: Uint8Array | undefined;
   onSent: ((message: Uint8Array) => void) | undefined;
   #wakeWriter: (() => void) | undefined;
@@ -131,6 +135,7 @@ class ServerStream implements H2ServerStream {
     this.headers = headers;
     this.path = valueOf(headers, ":path");
     const encoding = valueOf(headers, "grpc-encoding");
+    this.#compressed = encoding === "snappy";
     this.#messages = new MessageAssembler(maxReceiveBytes, (message, compressed) => {
       const plain = compressed ? decompress(encoding, message, maxReceiveBytes) : message;
       this.#requests.push(plain);
@@ -165,8 +170,13 @@ class ServerStream implements H2ServerStream {
 
   async send(message: Uint8Array): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    this.#waiting.push(message);
-    this.#waitingBytes += PREFIX + message.length;
+    let out = message;
+    if (this.#compressed) {
+      out = compress("snappy", message as Uint8Array<ArrayBuffer>);
+      this.onSent?.(message);
+    }
+    this.#waiting.push(out);
+    this.#waitingBytes += PREFIX + out.length;
     this.pump();
     while (!this.#hasRoom && this.#failure === undefined) {
       await new Promise<void>((resolve) => this.#wakeWriter = resolve);
@@ -193,7 +203,8 @@ class ServerStream implements H2ServerStream {
     const { io } = this.#connection;
     if (!this.#sentHeaders && this.#waiting.length > 0) {
       this.#sentHeaders = true;
-      io.headers(this.id, RESPONSE_HEADERS, false, this.#connection.peerMaxFrame);
+      const headers = this.#compressed ? SNAPPY_RESPONSE : PLAIN_RESPONSE;
+      io.headers(this.id, headers, false, this.#connection.peerMaxFrame);
     }
     while (this.#waiting.length > 0 && !io.full) {
       const first = this.#waiting[0]!;
@@ -204,7 +215,7 @@ class ServerStream implements H2ServerStream {
         this.#connection.peerMaxFrame,
       );
       if (n <= 0) break;
-      io.message(this.id, first, this.#sent, n);
+      io.message(this.id, first, this.#sent, n, this.#compressed);
       this.sendWindow -= n;
       this.#connection.sendWindow -= n;
       this.#waitingBytes -= n;
@@ -212,7 +223,7 @@ class ServerStream implements H2ServerStream {
       if (this.#sent === first.length) {
         this.#waiting.shift();
         this.#sent = -PREFIX;
-        this.onSent?.(first);
+        if (!this.#compressed) this.onSent?.(first);
       }
     }
     if (this.#hasRoom) this.#notifyWriter();
