@@ -2,7 +2,6 @@
 import { flag } from "../lib/config/mod.ts";
 
 const TLS_NEGOTIATED = "TLS versions and ciphers are negotiated by the runtime (TLS 1.2 or 1.3)";
-const DEPRECATED = "endpoints are reached in clear text; TLS to endpoints is not supported yet";
 
 /** HTTP listener of every long-running command. */
 export const httpFlags = {
@@ -118,51 +117,44 @@ export const grpcClientFlags = {
     "grpc-client-tls-secure",
     false,
     "Use TLS when talking to the gRPC server.",
-    { noEffect: DEPRECATED },
   ),
   grpcClientTlsSkipVerify: flag.bool(
     "grpc-client-tls-skip-verify",
     false,
     "Disable TLS certificate verification.",
-    { noEffect: DEPRECATED },
   ),
   grpcClientTlsCert: flag.path(
     "grpc-client-tls-cert",
     "",
     "TLS certificate to identify this client to the server.",
-    { noEffect: DEPRECATED },
   ),
   grpcClientTlsKey: flag.path(
     "grpc-client-tls-key",
     "",
     "TLS key of the client's certificate.",
-    { noEffect: DEPRECATED },
   ),
   grpcClientTlsCa: flag.path(
     "grpc-client-tls-ca",
     "",
     "TLS CA certificates to verify gRPC servers.",
-    { noEffect: DEPRECATED },
   ),
   grpcClientServerName: flag.string(
     "grpc-client-server-name",
     "",
     "Server name to verify the hostname on the returned gRPC certificates.",
-    { noEffect: DEPRECATED },
   ),
   grpcCompression: flag.oneOf(
     ["snappy", "none"],
     "grpc-compression",
     "none",
     "Compression algorithm to use for gRPC requests to other clients.",
-    { noEffect: "requests to endpoints are small and sent without compression" },
   ),
   grpcClientTlsMinVersion: flag.oneOf(
     ["1.0", "1.1", "1.2", "1.3"],
     "grpc-client-tls-min-version",
     "1.3",
     "Minimum TLS version of the gRPC client.",
-    { noEffect: DEPRECATED },
+    { noEffect: TLS_NEGOTIATED },
   ),
 } as const;
 

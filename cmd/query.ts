@@ -14,22 +14,17 @@ import {
   CoarserStore,
   componentInfo,
   type EndpointClient,
-  endpointConnector,
-  endpointMetrics,
-  EndpointResolver,
-  EndpointSet,
+  proxyMetrics,
   Querier,
   queryGateMetrics,
   QueryRunner,
   selectGateMetrics,
 } from "../lib/query/mod.ts";
 import { reflectionServices } from "../lib/rpc/mod.ts";
-import { every, grpcClientObserver } from "../lib/runtime/mod.ts";
 import { Probe } from "../lib/telemetry/mod.ts";
 import {
   CATALOG_SERVICES,
   catalogServices,
-  ENDPOINT_METHODS,
   FILE_DESCRIPTORS,
   INFO_SERVICE,
   infoService,
@@ -40,12 +35,13 @@ import {
 } from "../lib/storeapi/mod.ts";
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
+import { openEndpoints } from "./query_endpoints.ts";
 import { queryFlags } from "./query_flags.ts";
 import {
   featuresOf,
   openJournal,
   replicaLabelsOf,
-  staticSpecs,
+  selectorOf,
   strategiesOf,
   telemetryOf,
   tenantSettings,
@@ -84,17 +80,10 @@ export function openQuery(
   env: CommandEnv,
   local: ReadonlyMap<string, EndpointClient> = new Map(),
 ) {
-  const { logger, metrics, clock } = env;
+  const { metrics, clock } = env;
   const probe = new Probe(env.name, env);
-  const endpoints = new EndpointSet({
-    connect: endpointConnector(grpcClientObserver(env, ENDPOINT_METHODS), local),
-    infoTimeout: config.infoTimeout,
-    unhealthyTimeout: config.unhealthyTimeout,
-    clock,
-    log: (level, message, fields) =>
-      logger.with({ component: "endpointset" })[level](message, fields),
-    metrics: endpointMetrics(metrics, config.connectionLabels),
-  });
+  const opened = openEndpoints(config, env, local);
+  const { endpoints } = opened;
   const selectorLabels = labelsFromPairs(
     config.selectorLabels.map((l) => [l.name, l.value] as const),
   );
@@ -107,9 +96,12 @@ export function openQuery(
           labelSets: e.info.labelSets,
           info: e.info.store,
           unhealthy: e.unhealthy,
+          probe: () => e.probe(),
         }]
       ),
     selectorLabels,
+    ...selectorOf(config),
+    ...proxyMetrics(metrics),
     responseTimeout: config.responseTimeout,
     requestTimeout: config.timeout,
     strategy: config.proxyStrategy,
@@ -159,12 +151,6 @@ export function openQuery(
     telemetry: telemetryOf(config, metrics),
   });
   const tenants = new Tenants(tenantSettings(config));
-  const own = [...local.keys()].map((address) => ({ address, strict: false }));
-  const resolver = new EndpointResolver([...staticSpecs(config), ...own], {
-    interval: config.sdDnsInterval,
-    now: () => clock.now(),
-    onFailure: (name, cause) => logger.warn("DNS lookup failed", { name, err: cause }),
-  });
 
   // Ready after the first round, or when it takes too long: a dead endpoint must not hold it up.
   const firstRound = new AbortController();
@@ -224,14 +210,11 @@ export function openQuery(
           }
         },
       },
-      every("endpoint update", config.infoTimeout, async (signal) => {
-        await endpoints.update(await resolver.endpoints(), signal);
-        firstRound.abort();
-      }, (ms, signal) => clock.sleep(ms, signal)),
+      opened.actor(() => firstRound.abort()),
     ],
     life: { onStarted: () => probe.healthy(), onStopping: () => probe.notReady("shutting down") },
     close: () => {
-      endpoints.close();
+      opened.close();
       journal?.close();
     },
   };

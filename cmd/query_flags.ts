@@ -25,24 +25,21 @@ export const queryFlags = {
     flag.kinds.address,
     "endpoint-group",
     "DNS name of statically configured Thanos API server groups (repeatable).",
-    { noEffect: NOT_YET },
   ),
   strictEndpointGroups: flag.repeated(
     flag.kinds.address,
     "endpoint-group-strict",
     "DNS name of statically configured Thanos API server groups that are always used.",
-    { noEffect: NOT_YET },
   ),
   endpointConfig: flag.pathOrContent(
     "endpoint.sd-config",
     "YAML file with endpoint definitions.",
-    { expand: false, noEffect: NOT_YET },
+    { expand: false },
   ),
   endpointConfigInterval: flag.duration(
     "endpoint.sd-config-reload-interval",
     "5m",
     "Interval between endpoint config refreshes.",
-    { noEffect: NOT_YET },
   ),
   infoTimeout: flag.duration(
     "endpoint.info-timeout",
@@ -54,19 +51,16 @@ export const queryFlags = {
     flag.kinds.string,
     "store.sd-files",
     "Path to files that contain addresses of store API servers. The path can be a glob pattern (repeatable).",
-    { noEffect: NOT_YET },
   ),
   sdInterval: flag.duration(
     "store.sd-interval",
     "5m",
-    "Refresh interval to re-read file SD files.",
-    {
-      noEffect: NOT_YET,
-    },
+    "Refresh interval to re-read file SD files; a changed file is read at the next health check.",
   ),
   sdDnsInterval: flag.duration("store.sd-dns-interval", "30s", "Interval between DNS resolutions."),
   sdDnsResolver: flag.string("store.sd-dns-resolver", "miekgdns", "DNS resolver to use.", {
     hidden: true,
+    noEffect: "names are looked up as the machine does",
   }),
   unhealthyTimeout: flag.duration(
     "store.unhealthy-timeout",
@@ -77,6 +71,11 @@ export const queryFlags = {
     "store.response-timeout",
     "0ms",
     "If a store does not send any data within this time it is ignored with a warning, or fails the query. 0 disables it.",
+  ),
+  maxMessage: flag.size(
+    "store.max-message-size",
+    "64MiB",
+    "The largest message accepted from an endpoint; a larger one fails that endpoint's answer.",
   ),
   limitSeries: flag.uint(
     "store.limits.request-series",
@@ -95,8 +94,7 @@ export const queryFlags = {
   ),
   selectorRelabel: flag.pathOrContent(
     "selector.relabel-config",
-    "YAML with relabeling configuration that selects TSDBs by their external labels.",
-    { noEffect: NOT_YET },
+    "YAML with relabeling configuration (actions keep, drop and hashmod) that selects TSDBs by their external labels.",
   ),
   timeout: flag.duration(
     "query.timeout",
@@ -263,7 +261,7 @@ export const queryFlags = {
     "alert.query-url",
     "",
     "The external Thanos Query URL that would be set in all alerts 'Source' field.",
-    { noEffect: NOT_YET },
+    { noEffect: "pages link to the querier they came from" },
   ),
   proxyStrategy: flag.oneOf(
     ["eager", "lazy"],

@@ -2,6 +2,7 @@
 import type { MetadataStrategies, TenantSettings } from "../lib/api/mod.ts";
 import { MnemeError } from "../lib/base/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
+import { type Labels, parseRelabelRules, relabel } from "../lib/model/mod.ts";
 import { type EndpointSpec, type QueryTelemetry, queryTelemetry } from "../lib/query/mod.ts";
 import { QueryJournalFile } from "../lib/runtime/mod.ts";
 import type { Metrics } from "../lib/telemetry/mod.ts";
@@ -23,6 +24,8 @@ export function staticSpecs(config: Config): EndpointSpec[] {
   return [
     ...config.endpoints.map((address) => ({ address, strict: false })),
     ...config.strictEndpoints.map((address) => ({ address, strict: true })),
+    ...config.endpointGroups.map((address) => ({ address, strict: false, group: true })),
+    ...config.strictEndpointGroups.map((address) => ({ address, strict: true, group: true })),
   ];
 }
 
@@ -95,4 +98,19 @@ export function openJournal(config: Config, env: CommandEnv): QueryJournalFile |
     });
   }
   return journal;
+}
+
+/** What a selector's rules may do. */
+const SELECTOR_ACTIONS = ["keep", "drop", "hashmod"] as const;
+
+/** The choice of TSDBs by their external labels, if there is one. */
+export function selectorOf(config: Config): { selector?: (labels: Labels) => boolean } {
+  const { selectorRelabel } = config;
+  if (!selectorRelabel.given) return {};
+  const rules = parseRelabelRules(
+    selectorRelabel.load(),
+    selectorRelabel.source,
+    SELECTOR_ACTIONS,
+  );
+  return { selector: (labels) => relabel(labels, rules) !== undefined };
 }

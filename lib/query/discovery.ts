@@ -26,48 +26,88 @@ export const systemLookup: Lookup = {
   srv: (name) => resolveSrv(name),
 };
 
+/** Told of lookups, for metrics. */
+export interface LookupMetrics {
+  looked(failed: boolean): void;
+  /** What each name has resolved to; names that are gone are left out. */
+  results(counts: ReadonlyMap<string, number>): void;
+}
+
+/** Surroundings of a resolver. */
+export interface ResolverOptions {
+  readonly lookup?: Lookup;
+  /** Pause between lookups, ms. */
+  readonly interval: number;
+  readonly now: () => number;
+  readonly onFailure: (name: string, cause: string) => void;
+  /** Lookups of single endpoints, and those of groups. */
+  readonly metrics?: { readonly endpoints: LookupMetrics; readonly groups: LookupMetrics };
+}
+
+interface Resolved {
+  readonly addresses: readonly string[];
+  readonly due: number;
+}
+
+/** In front of a group's name, as gRPC programs show it. */
+const GROUP_SCHEME = "thanos:///";
+
 /** Resolves names now and then; a name whose lookup fails keeps what it resolved to last. */
 export class EndpointResolver {
-  readonly #specs: readonly EndpointSpec[];
-  readonly #lookup: Lookup;
-  readonly #interval: number;
-  readonly #now: () => number;
-  readonly #onFailure: (name: string, cause: string) => void;
-  readonly #resolved = new Map<string, string[]>();
-  #due = -Infinity;
+  readonly #specs: () => readonly EndpointSpec[];
+  readonly #options: ResolverOptions;
+  readonly #resolved = new Map<string, Resolved>();
 
-  constructor(specs: readonly EndpointSpec[], options: {
-    readonly lookup?: Lookup;
-    /** Pause between lookups, ms. */
-    readonly interval: number;
-    readonly now: () => number;
-    readonly onFailure: (name: string, cause: string) => void;
-  }) {
+  constructor(specs: () => readonly EndpointSpec[], options: ResolverOptions) {
     this.#specs = specs;
-    this.#lookup = options.lookup ?? systemLookup;
-    this.#interval = options.interval;
-    this.#now = options.now;
-    this.#onFailure = options.onFailure;
+    this.#options = options;
   }
 
   /** The endpoints of the moment. */
   async endpoints(): Promise<EndpointSpec[]> {
-    if (this.#now() >= this.#due) {
-      this.#due = this.#now() + this.#interval;
-      const names = this.#specs.filter((s) => s.address.includes("+")).map((s) => s.address);
-      await Promise.all(names.map(async (name) => {
-        try {
-          this.#resolved.set(name, await resolveAddress(name, this.#lookup));
-        } catch (error) {
-          this.#onFailure(name, errorMessage(error));
-        }
-      }));
+    const specs = this.#specs();
+    const named = specs.filter((spec) => spec.address.includes("+"));
+    const names = new Map(named.map((spec) => [spec.address, spec.group === true]));
+    for (const name of this.#resolved.keys()) if (!names.has(name)) this.#resolved.delete(name);
+    await Promise.all([...names].map(([name, group]) => this.#refresh(name, group)));
+    this.#report(names);
+    return specs.flatMap((spec) => {
+      const addresses = () =>
+        spec.address.includes("+") ? this.#resolved.get(spec.address)?.addresses ?? [] : [
+          spec.address,
+        ];
+      return spec.group === true
+        ? [{ ...spec, address: `${GROUP_SCHEME}${spec.address}`, members: addresses }]
+        : addresses().map((address) => ({ ...spec, address }));
+    });
+  }
+
+  async #refresh(name: string, group: boolean): Promise<void> {
+    const { now, interval, lookup = systemLookup, onFailure, metrics } = this.#options;
+    const known = this.#resolved.get(name);
+    if (known !== undefined && now() < known.due) return;
+    const due = now() + interval;
+    let failed = false;
+    try {
+      this.#resolved.set(name, { addresses: await resolveAddress(name, lookup), due });
+    } catch (error) {
+      failed = true;
+      this.#resolved.set(name, { addresses: known?.addresses ?? [], due });
+      onFailure(name, errorMessage(error));
     }
-    return this.#specs.flatMap((spec) =>
-      spec.address.includes("+")
-        ? (this.#resolved.get(spec.address) ?? []).map((address) => ({ ...spec, address }))
-        : [spec]
-    );
+    metrics?.[group ? "groups" : "endpoints"].looked(failed);
+  }
+
+  #report(names: ReadonlyMap<string, boolean>): void {
+    const { metrics } = this.#options;
+    if (metrics === undefined) return;
+    for (const group of [false, true]) {
+      const counts = new Map<string, number>();
+      for (const [name, isGroup] of names) {
+        if (isGroup === group) counts.set(name, this.#resolved.get(name)?.addresses.length ?? 0);
+      }
+      metrics[group ? "groups" : "endpoints"].results(counts);
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Metrics } from "../telemetry/mod.ts";
 import { EndpointResolver, type Lookup, resolveAddress, systemLookup } from "./discovery.ts";
+import { lookupMetrics } from "./endpoint_metrics.ts";
 
 /** A resolver over fixed records; a name without any is an error, as in DNS. */
 function lookup(records: {
@@ -69,7 +71,7 @@ Deno.test("names are looked up now and then; a failed lookup keeps the last resu
   let records: Lookup = lookup({ a: { n: ["10.0.0.1"] } });
   const failures: string[] = [];
   const resolver = new EndpointResolver(
-    [{ address: "dns+n:1", strict: false }, { address: "plain:1", strict: true }],
+    () => [{ address: "dns+n:1", strict: false }, { address: "plain:1", strict: true }],
     {
       lookup: {
         a: (name) => records.a(name),
@@ -92,4 +94,51 @@ Deno.test("names are looked up now and then; a failed lookup keeps the last resu
   now = 60_000;
   assert.deepEqual(await addresses(), ["10.0.0.2:1", "plain:1"]);
   assert.deepEqual(failures, ["dns+n:1"]);
+});
+
+Deno.test("a group stays one endpoint whatever it resolves to, and lookups are counted", async () => {
+  let now = 0;
+  let ips = ["10.0.0.1", "10.0.0.2"];
+  const metrics = new Metrics();
+  const resolver = new EndpointResolver(
+    () => [
+      { address: "dns+n:1", strict: true, group: true },
+      { address: "single:2", strict: false, group: true },
+      { address: "dns+gone:3", strict: false },
+    ],
+    {
+      lookup: {
+        a: (name) =>
+          name === "n" ? Promise.resolve(ips) : Promise.reject(new Error("no such host")),
+        aaaa: () => Promise.resolve([]),
+        srv: () => Promise.resolve([]),
+      },
+      interval: 1000,
+      now: () => now,
+      onFailure: () => {},
+      metrics: lookupMetrics(metrics),
+    },
+  );
+  const [group, single, ...rest] = await resolver.endpoints();
+  assert.deepEqual(rest, []);
+  assert.equal(group!.address, "thanos:///dns+n:1");
+  assert.deepEqual(group!.members!(), ["10.0.0.1:1", "10.0.0.2:1"]);
+  assert.deepEqual([single!.address, ...single!.members!()], ["thanos:///single:2", "single:2"]);
+  ips = ["10.0.0.3"];
+  now = 1000;
+  await resolver.endpoints();
+  assert.deepEqual(group!.members!(), ["10.0.0.3:1"], "the group follows without a new connection");
+  const text = await metrics.expose();
+  for (
+    const line of [
+      "thanos_query_endpoints_dns_lookups_total 2",
+      "thanos_query_endpoints_dns_failures_total 2",
+      "thanos_query_endpoint_groups_dns_lookups_total 2",
+      "thanos_query_endpoint_groups_dns_failures_total 0",
+      "thanos_query_store_apis_dns_lookups_total 4",
+      "thanos_query_store_apis_dns_failures_total 2",
+      'thanos_query_endpoint_groups_dns_provider_results{addr="dns+n:1"} 1',
+      'thanos_query_endpoints_dns_provider_results{addr="dns+gone:3"} 0',
+    ]
+  ) assert.ok(text.includes(`\n${line}\n`), `${line}\n${text}`);
 });

@@ -2,6 +2,7 @@
 import { compareUtf8 } from "../base/mod.ts";
 import { formatLabels } from "../model/mod.ts";
 import type { Metrics } from "../telemetry/mod.ts";
+import type { LookupMetrics } from "./discovery.ts";
 import type { EndpointMetrics, EndpointStatus } from "./endpoint_set.ts";
 
 /** Labels that connections may be counted by. */
@@ -30,6 +31,47 @@ export function endpointMetrics(
       connections.clear();
       for (const endpoint of endpoints) connections.with(labelsOf(endpoint, labels)).inc();
     },
+  };
+}
+
+/** Counts lookups of endpoints and of groups, under Thanos' names of today and of before. */
+export function lookupMetrics(
+  metrics: Metrics,
+): { readonly endpoints: LookupMetrics; readonly groups: LookupMetrics } {
+  const former = counters("thanos_query_store_apis");
+  function counters(prefix: string) {
+    return {
+      lookups: metrics.counter(
+        `${prefix}_dns_lookups_total`,
+        "The number of DNS lookups resolutions attempts.",
+      ),
+      failures: metrics.counter(
+        `${prefix}_dns_failures_total`,
+        "The number of DNS lookup failures.",
+      ),
+    };
+  }
+  const of = (prefix: string): LookupMetrics => {
+    const { lookups, failures } = counters(prefix);
+    const provided = metrics.gaugeFamily({
+      name: `${prefix}_dns_provider_results`,
+      help: "The number of resolved endpoints for each configured address.",
+      labels: ["addr"],
+    });
+    return {
+      looked(failed) {
+        for (const c of [lookups, former.lookups]) c.inc();
+        if (failed) { for (const c of [failures, former.failures]) c.inc(); }
+      },
+      results(counts) {
+        provided.clear();
+        for (const [addr, count] of counts) provided.with({ addr }).set(count);
+      },
+    };
+  };
+  return {
+    endpoints: of("thanos_query_endpoints"),
+    groups: of("thanos_query_endpoint_groups"),
   };
 }
 

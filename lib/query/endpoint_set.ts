@@ -10,13 +10,20 @@
 import { type Clock, errorMessage, MnemeError } from "../base/mod.ts";
 import { formatLabels, type Labels, MAX_TIME, MIN_TIME } from "../model/mod.ts";
 import type { Catalog, ComponentInfo, Store } from "../storeapi/mod.ts";
+import type { ClientSettings } from "./client_settings.ts";
 
 /** A configured endpoint. */
 export interface EndpointSpec {
-  /** `host:port`. */
+  /** `host:port`, a name to look up, or once looked up the name of a group. */
   readonly address: string;
   /** Always used, even before it ever answered. */
   readonly strict: boolean;
+  /** All addresses behind the name are one endpoint. */
+  readonly group?: boolean;
+  /** The addresses of a group at the moment. */
+  readonly members?: () => readonly string[];
+  /** How it is called; clear text when absent. */
+  readonly client?: ClientSettings;
 }
 
 /** A connection to one endpoint. */
@@ -50,6 +57,8 @@ export interface KnownEndpoint {
   readonly info: ComponentInfo;
   /** Why it cannot be asked at the moment, undefined while it is healthy. */
   readonly unhealthy: string | undefined;
+  /** Asks for Info out of turn; callers at the same time share one call. */
+  probe(): Promise<unknown>;
 }
 
 /** Circumstances of an endpoint set; all injected. */
@@ -59,6 +68,8 @@ export interface EndpointSetOptions {
   readonly infoTimeout: number;
   /** How long a silent endpoint stays known, ms. */
   readonly unhealthyTimeout: number;
+  /** How long connections stay open for running queries once an endpoint is gone, ms; 0 at once. */
+  readonly closeDelay?: number;
   readonly clock: Clock;
   /** Told of changes: message and fields. */
   readonly log: (level: "info" | "warn", message: string, fields: Record<string, unknown>) => void;
@@ -94,10 +105,19 @@ class Endpoint implements KnownEndpoint {
   lastCheck = 0;
   lastError: string | undefined;
   roundTrip: number | undefined;
-  constructor(spec: EndpointSpec, client: EndpointClient, now: number) {
+  readonly #infoTimeout: number;
+  #probing: Promise<unknown> | undefined;
+  constructor(spec: EndpointSpec, client: EndpointClient, now: number, infoTimeout: number) {
     this.spec = spec;
     this.client = client;
     this.since = now;
+    this.#infoTimeout = infoTimeout;
+  }
+  probe(): Promise<unknown> {
+    const never = new AbortController().signal;
+    this.#probing ??= this.client.info(never, this.#infoTimeout)
+      .finally(() => this.#probing = undefined);
+    return this.#probing;
   }
   get address(): string {
     return this.spec.address;
@@ -117,6 +137,9 @@ export class EndpointSet {
   readonly #endpoints = new Map<string, Endpoint>();
   /** Addresses given more than once, told once. */
   #duplicates = new Set<string>();
+  /** Label sets that several sidecars or rulers announce, told once. */
+  #sharedLabels = new Set<string>();
+  readonly #leaving: { readonly client: EndpointClient; readonly at: number }[] = [];
 
   constructor(options: EndpointSetOptions) {
     this.#options = options;
@@ -140,18 +163,53 @@ export class EndpointSet {
     this.#duplicates = duplicates;
     for (const [address, endpoint] of this.#endpoints) {
       const spec = wanted.get(address);
-      if (spec !== undefined && spec.strict === endpoint.spec.strict) continue;
+      if (spec !== undefined && isSame(spec, endpoint.spec)) continue;
       this.#endpoints.delete(address);
-      endpoint.client.close();
+      // Queries that run still read from it.
+      this.#leaving.push({ client: endpoint.client, at: clock.now() });
       log("info", "endpoint removed from configuration", { address });
     }
+    this.#closeLeaving();
     for (const [address, spec] of wanted) {
       if (!this.#endpoints.has(address)) {
-        this.#endpoints.set(address, new Endpoint(spec, connect(spec), clock.now()));
+        const { infoTimeout } = this.#options;
+        this.#endpoints.set(address, new Endpoint(spec, connect(spec), clock.now(), infoTimeout));
       }
     }
     await Promise.all([...this.#endpoints.values()].map((e) => this.#poll(e, signal)));
     this.#options.metrics?.queryable(this.statuses().filter((s) => s.lastError === undefined));
+    this.#tellSharedLabels();
+  }
+
+  #closeLeaving(): void {
+    const { clock, closeDelay = 0 } = this.#options;
+    while (this.#leaving.length > 0 && clock.now() - this.#leaving[0]!.at >= closeDelay) {
+      this.#leaving.shift()!.client.close();
+    }
+  }
+
+  /** Two sidecars with the same external labels are nearly always a mistake. */
+  #tellSharedLabels(): void {
+    const byLabels = new Map<string, string[]>();
+    for (const { name, componentType, labelSets } of this.statuses()) {
+      if (componentType !== "sidecar" && componentType !== "rule") continue;
+      const key = labelSets.map(formatLabels).sort().join(",");
+      if (key === "") continue;
+      const addresses = byLabels.get(key);
+      if (addresses === undefined) byLabels.set(key, [name]);
+      else addresses.push(name);
+    }
+    const shared = new Set<string>();
+    for (const [labels, addresses] of byLabels) {
+      if (addresses.length < 2) continue;
+      shared.add(labels);
+      if (this.#sharedLabels.has(labels)) continue;
+      this.#options.log("warn", "found duplicate storeAPIs with the same external labels", {
+        labels,
+        addresses: addresses.join(","),
+      });
+    }
+    this.#sharedLabels = shared;
   }
 
   async #poll(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
@@ -213,8 +271,16 @@ export class EndpointSet {
 
   close(): void {
     for (const endpoint of this.#endpoints.values()) endpoint.client.close();
+    for (const { client } of this.#leaving) client.close();
+    this.#leaving.length = 0;
     this.#endpoints.clear();
   }
+}
+
+/** True when a connection made for one serves the other as well. */
+function isSame(a: EndpointSpec, b: EndpointSpec): boolean {
+  return a.strict === b.strict && a.group === b.group &&
+    JSON.stringify(a.client) === JSON.stringify(b.client);
 }
 
 /** Checks an address flag: `host:port`, or a name with a `+` prefix that is resolved by DNS. */

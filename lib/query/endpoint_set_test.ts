@@ -24,7 +24,7 @@ function info(componentType: string, cluster = ""): ComponentInfo {
 }
 
 /** Endpoints whose answers the test sets; an Error is thrown. */
-function setUp(unhealthyTimeout = 60_000) {
+function setUp(unhealthyTimeout = 60_000, closeDelay = 0) {
   const clock = new FakeClock(1_000_000);
   const answers = new Map<string, ComponentInfo | Error>();
   const connected: string[] = [];
@@ -48,6 +48,7 @@ function setUp(unhealthyTimeout = 60_000) {
     },
     infoTimeout: 5000,
     unhealthyTimeout,
+    closeDelay,
     clock,
     log: (level, message, fields) => logs.push(`${level} ${message} ${fields.address}`),
     metrics: endpointMetrics(metrics, ["external_labels", "store_type"]),
@@ -184,4 +185,52 @@ Deno.test("checkAddress() wants a port or a DNS prefix", () => {
       message: `Address ${bad} is not of <host>:<port> format or a valid DNS query.`,
     });
   }
+});
+
+Deno.test("connections of a removed endpoint stay open for the queries that run", async () => {
+  const { set, answers, poll, closed, clock } = setUp(60_000, 120_000);
+  answers.set("a:1", info("store"));
+  answers.set("b:1", info("store"));
+  await poll("a:1", "b:1");
+  await poll("b:1");
+  assert.deepEqual(known(set), ["b:1 ok"]);
+  assert.deepEqual(closed, []);
+  await clock.advance(120_000);
+  await poll("b:1");
+  assert.deepEqual(closed, ["a:1"]);
+  await poll();
+  set.close();
+  assert.deepEqual(closed, ["a:1", "b:1"]);
+});
+
+Deno.test("an endpoint with other settings is connected anew; equal ones keep their connection", async () => {
+  const { poll, connected, answers } = setUp();
+  answers.set("a:1", info("store"));
+  const client = { tls: undefined, serverName: "", compression: "none" as const };
+  const spec = (compression: "none" | "snappy"): EndpointSpec => ({
+    address: "a:1",
+    strict: false,
+    client: { ...client, compression },
+  });
+  await poll(spec("none"));
+  await poll(spec("none"));
+  assert.equal(connected.length, 1);
+  await poll(spec("snappy"));
+  assert.equal(connected.length, 2);
+});
+
+Deno.test("sidecars with the same external labels are told once; probes share one call", async () => {
+  const { set, answers, poll, logs } = setUp();
+  answers.set("a:1", info("sidecar", "eu"));
+  answers.set("b:1", info("sidecar", "eu"));
+  answers.set("c:1", info("store", "eu"));
+  await poll("a:1", "b:1", "c:1");
+  await poll("a:1", "b:1", "c:1");
+  assert.equal(logs.filter((l) => l.includes("duplicate storeAPIs")).length, 1);
+  const [a] = set.known();
+  const first = a!.probe();
+  assert.equal(a!.probe(), first);
+  await first;
+  answers.delete("a:1");
+  await assert.rejects(a!.probe(), /nobody there/);
 });

@@ -8,6 +8,7 @@
 export * from "./child_process.ts";
 export * from "./data_directory.ts";
 export * from "./data_directory_check.ts";
+export * from "./find_files.ts";
 export * from "./grpc_metrics.ts";
 export * from "./grpc_server.ts";
 export * from "./grpc_trace.ts";
