@@ -23,7 +23,7 @@ export interface HttpCall {
   /** Path with query, percent-encoded. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  readonly body?: Uint8Array | undefined;
 }
 
 /** Status and headers (lower case); the body must be read or destroyed. */

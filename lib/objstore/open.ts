@@ -13,6 +13,7 @@ import type { Logger } from "../telemetry/mod.ts";
 import type { Bucket } from "./bucket.ts";
 import { FilesystemBucket } from "./bucket_filesystem.ts";
 import { openAzure } from "./bucket_azure.ts";
+import { openGcs } from "./bucket_gcs.ts";
 import { openS3, type RemoteOptions } from "./bucket_s3.ts";
 import { prefixBucket } from "./bucket_prefixed.ts";
 
@@ -33,12 +34,12 @@ const PROVIDERS: ReadonlyMap<string, OpenProvider> = new Map<string, OpenProvide
     return new FilesystemBucket(directory);
   }],
   ["S3", openS3],
+  ["GCS", openGcs],
   ["AZURE", openAzure],
 ]);
 
 /** Providers that exist elsewhere and are not built here yet. */
 const PLANNED: ReadonlySet<string> = new Set([
-  "GCS",
   "SWIFT",
   "COS",
   "ALIYUNOSS",

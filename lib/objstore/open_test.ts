@@ -62,7 +62,7 @@ Deno.test("openBucket() names providers that are not built yet", async () => {
     const name = type.toUpperCase();
     assert.equal(
       await fault(`type: ${type}\nconfig: {bucket: b}`),
-      `create ${name} client: provider ${name} is not supported yet, use FILESYSTEM, S3, AZURE`,
+      `create ${name} client: provider ${name} is not supported yet, use FILESYSTEM, S3, GCS, AZURE`,
     );
   }
 });

@@ -61,6 +61,8 @@ export interface RemoteReadOptions extends CallOptions {
 
 /** An upload in parts; nothing is visible before complete(). */
 export interface RemoteParts {
+  /** Parts on their way at most, where the provider cannot take as many as others do. */
+  readonly width?: number;
   /** Sends part `number`, counted from 1; gives its tag. */
   part(number: number, bytes: Uint8Array, signal?: AbortSignal): Promise<string>;
   complete(tags: readonly string[], signal?: AbortSignal): Promise<void>;
@@ -92,7 +94,7 @@ export interface RemoteDriver {
   read(name: string, options: RemoteReadOptions): Promise<RemoteRead | undefined>;
   head(name: string, options: CallOptions): Promise<ObjectAttributes>;
   put(name: string, bytes: Uint8Array, options: UploadOptions): Promise<void>;
-  startParts(name: string, options: UploadOptions): Promise<RemoteParts>;
+  startParts(name: string, options: UploadOptions, size: number): Promise<RemoteParts>;
   delete(name: string, options: CallOptions): Promise<void>;
   close(): Promise<void>;
 }
@@ -284,7 +286,12 @@ export class RemoteBucket implements Bucket {
       await uploadInParts(name, body, {
         sizes,
         start: () =>
-          this.#try("upload", name, options.signal, () => this.#driver.startParts(name, options)),
+          this.#try(
+            "upload",
+            name,
+            options.signal,
+            () => this.#driver.startParts(name, options, bodySize(body)),
+          ),
         retry: (work) => this.#try("upload", name, options.signal, work),
         ...(options.signal && { signal: options.signal }),
       });

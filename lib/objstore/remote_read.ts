@@ -7,7 +7,7 @@ import { RemoteError } from "./remote_error.ts";
 const MAX_IN_MEMORY = 4 * 1024 * 1024 * 1024;
 
 /**
- * The read of an answer to a request for `length` bytes at `offset`.
+ * The read of an answer to a request for `length` bytes at `offset`; undefined behind the end.
  *
  * Throws: RemoteError when the answer is for another range.
  */
@@ -20,7 +20,7 @@ export function sizedRead(
     readonly contentRange: string | undefined;
     readonly etag: string | undefined;
   },
-): RemoteRead {
+): RemoteRead | undefined {
   const { offset, length, contentRange, etag } = asked;
   const announced = contentLength(answer.headers);
   const refuse = (reason: string): never => {
@@ -36,6 +36,11 @@ export function sizedRead(
     } else {
       const [first, last] = [Number(found[1]), Number(found[2])];
       const total = found[3] === "*" ? Infinity : Number(found[3]);
+      if (total <= offset) {
+        // Behind the object's end; most servers say 416.
+        answer.body.destroy();
+        return undefined;
+      }
       const end = length < 0 ? total : Math.min(total, offset + length);
       if (first !== offset || (end !== Infinity && last !== end - 1)) {
         refuse(`the server sent bytes ${first}-${last} instead of ${offset}-${end - 1}`);

@@ -27,8 +27,9 @@ export async function uploadInParts(
   const { sizes, signal, retry } = context;
   const size = bodySize(body);
   const partSize = Math.max(sizes.part, Math.ceil(size / sizes.maxParts));
-  const width = Math.max(1, Math.min(IN_FLIGHT, Math.floor(IN_FLIGHT_BYTES / partSize)));
   const upload = await context.start();
+  const fitting = Math.floor(IN_FLIGHT_BYTES / partSize);
+  const width = Math.max(1, Math.min(upload.width ?? IN_FLIGHT, IN_FLIGHT, fitting));
   const tags: string[] = [];
   const running = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;

@@ -68,7 +68,6 @@ export async function startGoogle(): Promise<ObjectServer | undefined> {
     "--host=127.0.0.1",
     `--port=${port}`,
     "--in-memory",
-    "--no-store-on-exit",
   ]);
 }
 
