@@ -19,6 +19,8 @@ const RIGHTS = {
   delete: ["delete", "s3:DeleteObject: needed by the compactor"],
 } as const;
 
+const UNREACHABLE = "check address, name, credentials and network of the bucket";
+
 function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
@@ -51,7 +53,7 @@ export async function checkBucketRights(
       findings.push(
         say.error(
           `cannot ${verb} in ${bucket.name}: ${errorMessage(error)}`,
-          denied ? `grant ${needed}` : "check address, name, credentials and network of the bucket",
+          denied ? `grant ${needed}` : UNREACHABLE,
         ),
       );
       return false;
@@ -69,6 +71,8 @@ export async function checkBucketRights(
   const body = new TextEncoder().encode("written by mneme doctor, to be removed at once\n");
   const began = clock.now();
   const steps: boolean[] = [await list()];
+  // A bucket that cannot be reached need not be asked five times.
+  if (findings.some(({ cure }) => cure === UNREACHABLE)) return findings;
   const written = await attempt("upload", () => bucket.upload(name, body, call));
   steps.push(written);
   if (written) {

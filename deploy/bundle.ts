@@ -1,0 +1,75 @@
+/** Bundles of all commands and workers: plain JavaScript that needs no packages. */
+
+const root = new URL("..", import.meta.url).pathname;
+const WORKER = /new Worker\(\s*new URL\(\s*"(\.\/[\w./]+\.ts)"/g;
+
+/** A worker's file and the text by which its starter names it. */
+interface WorkerFile {
+  readonly path: string;
+  readonly named: string;
+}
+
+/** Every module that the code of `lib` and `cmd` starts as a worker. */
+export async function findWorkers(): Promise<WorkerFile[]> {
+  const workers = new Map<string, WorkerFile>();
+  const visit = async (folder: string) => {
+    for await (const entry of Deno.readDir(`${root}${folder}`)) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory) await visit(path);
+      else if (entry.name.endsWith(".ts") && !/_(?:test|bench)\.ts$/.test(entry.name)) {
+        const text = await Deno.readTextFile(`${root}${path}`);
+        for (const [, named = ""] of text.matchAll(WORKER)) {
+          const file = new URL(named, `file:///${path}`).pathname.slice(1);
+          workers.set(file, { path: file, named });
+        }
+      }
+    }
+  };
+  for (const folder of ["lib", "cmd"]) await visit(folder);
+  return [...workers.values()];
+}
+
+/** Writes `<folder>/cmd/main.js`, its chunks, and the workers below `<folder>/lib`. */
+export async function bundleProgram(folder: string): Promise<void> {
+  const workers = await findWorkers();
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "bundle",
+      "--quiet",
+      "--platform=deno",
+      "--code-splitting",
+      "--minify",
+      "--keep-names",
+      `--outdir=${folder}`,
+      "cmd/main.ts",
+      ...workers.map(({ path }) => path),
+    ],
+    cwd: root,
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(`deno bundle failed: ${new TextDecoder().decode(stderr)}`);
+  for await (const path of scripts(folder)) {
+    let text = await Deno.readTextFile(path);
+    const depth = path.slice(folder.length + 1).split("/").length - 1;
+    for (const worker of workers) {
+      // Chunks lie elsewhere than their sources: the way to the worker starts at the top folder.
+      const way = `./${"../".repeat(depth)}${worker.path.replace(/\.ts$/, ".js")}`;
+      text = text.replaceAll(JSON.stringify(worker.named), JSON.stringify(way));
+    }
+    if (text.includes("Dynamic require of")) {
+      // Packages in the older module format ask for the runtime's own modules by require().
+      text = 'import{createRequire as $createRequire}from"node:module";' +
+        `var require=$createRequire(import.meta.url);${text}`;
+    }
+    await Deno.writeTextFile(path, text);
+  }
+}
+
+async function* scripts(folder: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) yield* scripts(path);
+    else if (entry.name.endsWith(".js")) yield path;
+  }
+}
