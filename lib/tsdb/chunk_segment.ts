@@ -374,6 +374,28 @@ export class ChunkSegmentWriter {
     return ref;
   }
 
+  /**
+   * Writes a whole record [start, end) as another block has it, checksum and all; returns its
+   * reference. The caller has verified it; `dataLength` is the length it tells.
+   */
+  appendRecord(bytes: Uint8Array, start: number, end: number, dataLength: number): number {
+    const size = end - start;
+    this.claim(size);
+    if (
+      this.#index < 0 ||
+      (this.#offset + MAX_LENGTH_BYTES + RECORD_EXTRA + dataLength > this.#segmentSize &&
+        this.#offset > SEGMENT_HEADER_SIZE)
+    ) {
+      this.#cut(this.#length, 0);
+      this.claim(size);
+    }
+    const ref = makeChunkRef(this.#index, this.#offset);
+    this.#buffer.set(bytes.subarray(start, end), this.#length);
+    this.#length += size;
+    this.#offset += size;
+    return ref;
+  }
+
   /** Starts the next segment; keeps `size` claimed bytes that lie behind `length`. */
   #cut(length: number, size: number): void {
     const data = this.#buffer.slice(length + 3, length + 3 + size);
