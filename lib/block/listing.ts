@@ -2,7 +2,7 @@
 import { isUlid } from "../base/mod.ts";
 import type { Bucket, CallOptions } from "../objstore/mod.ts";
 import { CHUNKS_DIRECTORY, INDEX_FILE, META_FILE } from "../tsdb/mod.ts";
-import { MARK_FILES, type MarkFile } from "./markers.ts";
+import { DELETION_MARK_FILE, MARK_FILES, type MarkFile } from "./markers.ts";
 
 /** A block as listed. */
 export interface ListedBlock {
@@ -15,6 +15,8 @@ export interface ListedBlock {
   newestModified: number;
   /** Markers it carries. */
   readonly marks: Set<MarkFile>;
+  /** Modification time of its deletion mark, ms; 0 when there is none or it is not told. */
+  deletionMarkModified: number;
   /** Names inside `chunks/`, in byte order. */
   readonly segments: string[];
 }
@@ -62,6 +64,7 @@ export async function listBlocks(
         metaModified: 0,
         newestModified: 0,
         marks: new Set(),
+        deletionMarkModified: 0,
         segments: [],
       };
       blocks.set(ulid, current);
@@ -74,6 +77,7 @@ export async function listBlocks(
       current.metaModified = modified;
     } else if ((MARK_FILES as readonly string[]).includes(file)) {
       current.marks.add(file as MarkFile);
+      if (file === DELETION_MARK_FILE) current.deletionMarkModified = modified;
     } else if (file.startsWith("chunks/") && /^[0-9]+$/.test(file.slice(7))) {
       current.segments.push(file.slice(7));
     }

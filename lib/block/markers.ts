@@ -1,6 +1,6 @@
 /**
- * Marker files of blocks in a bucket: `deletion-mark.json`, `no-compact-mark.json` and
- * `no-downsample-mark.json`.
+ * Marker files of blocks in a bucket: `deletion-mark.json`, `no-compact-mark.json`,
+ * `no-downsample-mark.json`, and our own `quarantine-mark.json`.
  *
  * Compact JSON with the keys in fixed order; times are Unix seconds on disk and ms here. A mark that
  * exists is never overwritten.
@@ -13,8 +13,12 @@ export const DELETION_MARK_FILE = "deletion-mark.json";
 export const NO_COMPACT_MARK_FILE = "no-compact-mark.json";
 export const NO_DOWNSAMPLE_MARK_FILE = "no-downsample-mark.json";
 
+/** Ours: a block whose meta.json cannot be read; only a person deletes it. */
+export const QUARANTINE_MARK_FILE = "quarantine-mark.json";
+
 /** A marker file's name. */
 export type MarkFile =
+  | typeof QUARANTINE_MARK_FILE
   | typeof DELETION_MARK_FILE
   | typeof NO_COMPACT_MARK_FILE
   | typeof NO_DOWNSAMPLE_MARK_FILE;
@@ -24,6 +28,7 @@ export const MARK_FILES: readonly MarkFile[] = [
   DELETION_MARK_FILE,
   NO_COMPACT_MARK_FILE,
   NO_DOWNSAMPLE_MARK_FILE,
+  QUARANTINE_MARK_FILE,
 ];
 
 /** What a marker file says. */
@@ -48,6 +53,7 @@ const TIME_KEYS: Readonly<Record<MarkFile, string>> = {
   [DELETION_MARK_FILE]: "deletion_time",
   [NO_COMPACT_MARK_FILE]: "no_compact_time",
   [NO_DOWNSAMPLE_MARK_FILE]: "no_downsample_time",
+  [QUARANTINE_MARK_FILE]: "quarantine_time",
 };
 
 /** Name of the object of a block's marker. */

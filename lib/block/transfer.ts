@@ -191,6 +191,8 @@ function readWhole(files: Files, path: string): Uint8Array {
 export interface DownloadOptions {
   /** Files at once. */
   readonly concurrency?: number;
+  /** Wait for the disk; true unless the copy is of no use after a crash. */
+  readonly sync?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -212,11 +214,7 @@ export async function downloadBlock(
   const metaBytes = await bucket.get(`${ulid}/${META_FILE}`, call);
   const meta = parseBlockMeta(metaBytes, `${ulid}/${META_FILE}`, ulid);
   const announced = new Map((meta.thanos?.files ?? []).map((f) => [f.relPath, f]));
-  const paths = [INDEX_FILE];
-  for await (const { name } of bucket.iter(`${ulid}/${CHUNKS_FOLDER}`, call)) {
-    const base = name.slice(name.lastIndexOf("/") + 1);
-    if (/^[0-9]+$/.test(base)) paths.push(`${CHUNKS_FOLDER}/${base}`);
-  }
+  const paths = [INDEX_FILE, ...await segmentPaths(bucket, meta, call)];
   const fetched: string[] = [];
   files.mkdir(`${folder}/${CHUNKS_FOLDER}`);
   try {
@@ -226,17 +224,36 @@ export async function downloadBlock(
       const expected = announced.get(relPath);
       if (expected?.hash?.func === "SHA256" && sameHash(files, path, expected.hash.value)) return;
       fetched.push(path);
-      await downloadFile(bucket, files, `${ulid}/${relPath}`, path, expected, options.signal);
+      await downloadFile(bucket, files, `${ulid}/${relPath}`, path, expected, options);
     });
     fetched.push(`${folder}/${META_FILE}`);
-    writeWhole(files, `${folder}/${META_FILE}`, metaBytes);
-    files.syncDirectory(`${folder}/${CHUNKS_FOLDER}`);
-    files.syncDirectory(folder);
+    writeWhole(files, `${folder}/${META_FILE}`, metaBytes, options.sync !== false);
+    if (options.sync !== false) {
+      files.syncDirectory(`${folder}/${CHUNKS_FOLDER}`);
+      files.syncDirectory(folder);
+    }
   } catch (error) {
     for (const path of fetched) files.remove(path);
     throw error;
   }
   return meta;
+}
+
+/** The segments that meta.json tells; blocks that tell none are listed. */
+async function segmentPaths(
+  bucket: Bucket,
+  meta: BlockMeta,
+  call: { readonly signal?: AbortSignal },
+): Promise<string[]> {
+  const told = (meta.thanos?.files ?? []).map((f) => f.relPath)
+    .filter((path) => /^chunks\/[0-9]+$/.test(path));
+  if (told.length > 0) return told;
+  const paths: string[] = [];
+  for await (const { name } of bucket.iter(`${meta.ulid}/${CHUNKS_FOLDER}`, call)) {
+    const base = name.slice(name.lastIndexOf("/") + 1);
+    if (/^[0-9]+$/.test(base)) paths.push(`${CHUNKS_FOLDER}/${base}`);
+  }
+  return paths;
 }
 
 async function downloadFile(
@@ -245,13 +262,13 @@ async function downloadFile(
   object: string,
   path: string,
   expected: BlockFile | undefined,
-  signal: AbortSignal | undefined,
+  options: DownloadOptions,
 ): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = files.create(temporary);
   try {
     let size = 0;
-    for await (const piece of await bucket.getStream(object, callOptions(signal))) {
+    for await (const piece of await bucket.getStream(object, callOptions(options.signal))) {
       size += piece.length;
       file.append(piece);
     }
@@ -261,7 +278,7 @@ async function downloadFile(
         { file: object },
       );
     }
-    file.sync();
+    if (options.sync !== false) file.sync();
     file.close();
     files.rename(temporary, path);
   } catch (error) {
@@ -288,11 +305,11 @@ function sameHash(files: Files, path: string, value: string): boolean {
   }
 }
 
-function writeWhole(files: Files, path: string, bytes: Uint8Array): void {
+function writeWhole(files: Files, path: string, bytes: Uint8Array, sync: boolean): void {
   const file = files.create(`${path}.tmp`);
   try {
     file.append(bytes);
-    file.sync();
+    if (sync) file.sync();
   } finally {
     file.close();
   }

@@ -1,0 +1,31 @@
+/** The worker that compacts: one order at a time. */
+import { type ErrorKind, errorKind, errorMessage } from "../base/mod.ts";
+import { SystemFiles } from "../tsdb/mod.ts";
+import { compactBlocks, type CompactOrder, type CompactOutcome } from "./compact_job.ts";
+
+/** What the worker tells: that it takes orders, then how each one ended. */
+export type JobNews =
+  | { readonly kind: "ready" }
+  | { readonly kind: "done"; readonly outcome: CompactOutcome }
+  | { readonly kind: "failed"; readonly error: ErrorKind; readonly message: string };
+
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<CompactOrder>) => void) | null;
+  postMessage(news: JobNews): void;
+}
+
+const READY_EVERY = 250;
+const scope = globalThis as unknown as WorkerScope;
+const files = new SystemFiles();
+
+scope.onmessage = async (event) => {
+  clearInterval(greeting);
+  try {
+    scope.postMessage({ kind: "done", outcome: await compactBlocks(files, event.data) });
+  } catch (error) {
+    scope.postMessage({ kind: "failed", error: errorKind(error), message: errorMessage(error) });
+  }
+};
+// Said again until the first order is here: a message at the very start of a worker may get lost.
+const greeting = setInterval(() => scope.postMessage({ kind: "ready" }), READY_EVERY);
+scope.postMessage({ kind: "ready" });
