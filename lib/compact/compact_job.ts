@@ -3,7 +3,7 @@
  * takes time and touches no bucket; runs where its caller likes, usually in a worker.
  */
 import { errorKind, errorMessage } from "../base/mod.ts";
-import { type BlockHealth, blockIssues, type BlockIssueKind, verifyBlock } from "../block/mod.ts";
+import { type BlockHealth, type BlockIssueKind, blockIssues, verifyBlock } from "../block/mod.ts";
 import type { BlockMeta, Files } from "../tsdb/mod.ts";
 import { mergeBlocks, type MergeOrder, type MergeReport } from "./merge_blocks.ts";
 import { compactedMeta, type GroupIdentity, repairedMeta } from "./result_meta.ts";
@@ -44,10 +44,14 @@ export async function compactBlocks(files: Files, order: CompactOrder): Promise<
   }
   let report: MergeReport;
   try {
-    report = mergeBlocks(files, order, (sources, counted) =>
-      order.repair
-        ? repairedMeta(order.ulid, sources[0]!, counted)
-        : compactedMeta(order.ulid, sources, counted, order.group));
+    report = mergeBlocks(
+      files,
+      order,
+      (sources, counted) =>
+        order.repair
+          ? repairedMeta(order.ulid, sources[0]!, counted)
+          : compactedMeta(order.ulid, sources, counted, order.group),
+    );
   } catch (error) {
     if (errorKind(error) !== "corruption") throw error;
     const message = errorMessage(error);
@@ -87,7 +91,9 @@ async function checkSource(
   if (endChunks !== undefined && !order.repair) {
     return { kind: "end-chunks", source, message: endChunks };
   }
-  return order.acceptMalformedIndex ? undefined : refuse("out-of-order-labels", "out-of-order-labels");
+  return order.acceptMalformedIndex
+    ? undefined
+    : refuse("out-of-order-labels", "out-of-order-labels");
 }
 
 async function checkResult(

@@ -57,10 +57,13 @@ export class Marker {
       this.#metrics.marked.with({ marker: file, reason }).inc();
       this.#logger.info("block has been marked", { block: ulid, marker: file, reason, details });
     } else {
-      this.#logger.warn("requested to mark, but the mark exists; another compactor may be at work", {
-        block: ulid,
-        marker: file,
-      });
+      this.#logger.warn(
+        "requested to mark, but the mark exists; another compactor may be at work",
+        {
+          block: ulid,
+          marker: file,
+        },
+      );
     }
     return written;
   }

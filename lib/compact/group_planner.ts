@@ -1,0 +1,98 @@
+/**
+ * The planner with what only the bucket knows: sizes of indexes, and marks on blocks that must not be
+ * joined.
+ */
+import { formatSize } from "../config/mod.ts";
+import { NO_COMPACT_DOWNSAMPLE_VERTICAL, NO_COMPACT_INDEX_SIZE } from "../block/mod.ts";
+import type { Bucket } from "../objstore/mod.ts";
+import { type BlockMeta, INDEX_FILE, resolutionOf } from "../tsdb/mod.ts";
+import type { Marker } from "./marker.ts";
+import type { CompactorOptions } from "./options.ts";
+import { type CompactionPlan, planGroup } from "./planner.ts";
+import { indexBytesOf } from "./sizes.ts";
+
+/** Indexes are joined up to this share of the limit. */
+const INDEX_SHARE = 0.85;
+
+/** Plans for one group during one round. */
+export class GroupPlanner {
+  readonly #bucket: Bucket;
+  readonly #marker: Marker;
+  readonly #options: CompactorOptions;
+  readonly #cautious: boolean;
+  /** Blocks that must stay as they are; those marked here are added. */
+  readonly #excluded: Set<string>;
+
+  constructor(parts: {
+    readonly bucket: Bucket;
+    readonly marker: Marker;
+    readonly options: CompactorOptions;
+    readonly excluded: Iterable<string>;
+    readonly cautious: boolean;
+  }) {
+    this.#bucket = parts.bucket;
+    this.#marker = parts.marker;
+    this.#options = parts.options;
+    this.#excluded = new Set(parts.excluded);
+    this.#cautious = parts.cautious;
+  }
+
+  /**
+   * The next plan over `metas` (by start); undefined when there is none, or when it takes a block
+   * that is still being made. May mark blocks.
+   */
+  async plan(
+    metas: readonly BlockMeta[],
+    isPending: (ulid: string) => boolean,
+    signal?: AbortSignal,
+  ): Promise<CompactionPlan | undefined> {
+    for (;;) {
+      const plan = planGroup(metas, this.#excluded, this.#options.maxLevel, this.#cautious);
+      if (plan === undefined || plan.blocks.some((meta) => isPending(meta.ulid))) return undefined;
+      if (await this.#excludeDownsampled(plan)) continue;
+      if (await this.#excludeLarge(plan, signal)) continue;
+      return plan;
+    }
+  }
+
+  /** Overlapping downsampled blocks are never merged: which part of an aggregate is whose is lost. */
+  async #excludeDownsampled(plan: CompactionPlan): Promise<boolean> {
+    if (plan.kind !== "overlap" || !this.#options.vertical) return false;
+    const downsampled = plan.blocks.filter((meta) => resolutionOf(meta) > 0);
+    for (const { ulid } of downsampled) {
+      await this.#marker.noCompact(
+        ulid,
+        NO_COMPACT_DOWNSAMPLE_VERTICAL,
+        "overlapping downsampled blocks are not merged",
+      );
+      this.#excluded.add(ulid);
+    }
+    return downsampled.length > 0;
+  }
+
+  async #excludeLarge(plan: CompactionPlan, signal: AbortSignal | undefined): Promise<boolean> {
+    const limit = this.#options.maxIndexSize * INDEX_SHARE;
+    let sum = 0;
+    let largest: { readonly ulid: string; readonly size: number } | undefined;
+    for (const meta of plan.blocks) {
+      const size = indexBytesOf(meta) ?? await this.#indexSize(meta.ulid, signal);
+      sum += size;
+      if (largest === undefined || size > largest.size) largest = { ulid: meta.ulid, size };
+      if (sum < limit) continue;
+      await this.#marker.noCompact(
+        largest.ulid,
+        NO_COMPACT_INDEX_SIZE,
+        `indexes of ${plan.blocks.length} blocks together reach ${formatSize(Math.ceil(limit))}; ` +
+          `this one is the largest with ${formatSize(largest.size)}`,
+      );
+      this.#excluded.add(largest.ulid);
+      return true;
+    }
+    return false;
+  }
+
+  async #indexSize(ulid: string, signal: AbortSignal | undefined): Promise<number> {
+    const options = signal === undefined ? {} : { signal };
+    return (await this.#bucket.attributes(`${ulid}/${INDEX_FILE}`, options)).size;
+  }
+}
