@@ -40,6 +40,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./query.ts")).query,
   },
   {
+    name: "compact",
+    help: "Compacts, downsamples and deletes blocks of an object store bucket.",
+    load: async () => (await import("./compact.ts")).compact,
+  },
+  {
     name: "standalone",
     help: "Store, compactor, querier and sidecars in one process over one bucket.",
     load: async () => (await import("./standalone.ts")).standalone,

@@ -34,6 +34,8 @@ export interface BlockRoutesParts {
   readonly loaded: () => BlocksView;
   /** All blocks of the bucket, where the component knows them. */
   readonly global?: () => BlocksView;
+  /** Further members of the answer: markers, plans, reasons. */
+  readonly notes?: () => Readonly<Record<string, unknown>>;
 }
 
 const NOTHING: BlocksView = { blocks: [], refreshedAt: 0, error: undefined };
@@ -53,6 +55,7 @@ export function addBlockRoutes(app: Hono, parts: BlockRoutesParts): void {
         ? "0001-01-01T00:00:00Z"
         : new Date(view.refreshedAt).toISOString(),
       err: view.error?.message ?? null,
+      ...parts.notes?.(),
     });
   });
   route(app, "/blocks/mark", ["POST"], (c) => mark(c, parts));
@@ -70,6 +73,7 @@ async function mark(c: Context, parts: BlockRoutesParts): Promise<Response> {
     throw new MnemeError("bad_data", `ULID ${quoteGo(id)} is not valid: ${reason}`);
   }
   const action = field("action");
+  if (action === "") throw new MnemeError("bad_data", "Action cannot be empty");
   const kind = Object.hasOwn(MARKS, action) ? MARKS[action] : undefined;
   if (kind === undefined) throw new MnemeError("bad_data", `not supported marker ${action}`);
   await writeMark(

@@ -1,4 +1,4 @@
-/** The metrics of meta syncs, `thanos_blocks_meta_*`. */
+/** The metrics of meta syncs, `thanos_blocks_meta_*` or under another prefix. */
 import type { Logger, Metrics } from "../telemetry/mod.ts";
 import type { FetcherObserver } from "./fetcher.ts";
 import { BLOCK_STATES, type BlockState } from "./filters.ts";
@@ -8,36 +8,37 @@ const DURATION_BUCKETS = [0.01, 1, 10, 100, 300, 600, 1000];
 /** Registers the metrics and returns what a MetaFetcher reports to. */
 export function fetcherMetrics(
   env: { readonly metrics: Metrics; readonly logger: Logger },
+  prefix = "thanos_blocks_meta",
 ): FetcherObserver {
   const { metrics, logger } = env;
-  const syncs = metrics.counter("thanos_blocks_meta_syncs_total", "Syncs of block metadata.");
+  const syncs = metrics.counter(`${prefix}_syncs_total`, "Syncs of block metadata.");
   const baseSyncs = metrics.counter(
-    "thanos_blocks_meta_base_syncs_total",
+    `${prefix}_base_syncs_total`,
     "Syncs of block metadata before filtering.",
   );
   const failures = metrics.counter(
-    "thanos_blocks_meta_sync_failures_total",
+    `${prefix}_sync_failures_total`,
     "Syncs of block metadata that failed or saw only a part of the blocks.",
   );
   const seconds = metrics.histogram(
-    "thanos_blocks_meta_sync_duration_seconds",
+    `${prefix}_sync_duration_seconds`,
     "Duration of syncs of block metadata.",
     DURATION_BUCKETS,
   );
   const synced = metrics.gaugeFamily({
-    name: "thanos_blocks_meta_synced",
+    name: `${prefix}_synced`,
     help: "Blocks by the state they had in the last sync.",
     labels: ["state"],
     known: BLOCK_STATES.map((state) => ({ state })),
   });
   metrics.gaugeFamily({
-    name: "thanos_blocks_meta_modified",
+    name: `${prefix}_modified`,
     help: "Metas changed in memory by the last sync.",
     labels: ["modified"],
     known: [{ modified: "replica-label-removed" }],
   });
   const busts = metrics.counter(
-    "thanos_blocks_meta_base_cache_busts_total",
+    `${prefix}_base_cache_busts_total`,
     "Cached metas dropped because the bucket's copy changed.",
   );
   return {

@@ -9,6 +9,7 @@ import {
   type Clock,
   errorKind,
   errorMessage,
+  Gate,
   mapPool,
   MnemeError,
   throwIfAborted,
@@ -33,6 +34,7 @@ import type { CompactorOptions } from "./options.ts";
 import { outlookOf, type PlannedCompaction } from "./outlook.ts";
 import { PlanRunner } from "./plan_runner.ts";
 import { expiredBlocks } from "./retention.ts";
+import { withTimeout } from "./time_limit.ts";
 import { SetAsideError, type SetAsideGroup, SetAsideList } from "./set_aside.ts";
 
 /** What downsampling is given: the blocks to look at, and copies that need not be fetched. */
@@ -93,6 +95,7 @@ export class Compactor {
   readonly #local: LocalBlocks;
   readonly #runner: PlanRunner;
   readonly #setAside = new SetAsideList();
+  readonly #looking = new Gate(1);
   #view: BucketView | undefined;
   #syncError: Error | undefined;
   #plan: readonly PlannedCompaction[] = [];
@@ -179,9 +182,21 @@ export class Compactor {
     this.#parts.metrics.cleanupLoops.inc();
   }
 
-  async #look(signal: AbortSignal | undefined): Promise<BucketView> {
+  /** Looks at the bucket, one look at a time: each sees what was written before it began. */
+  #look(signal: AbortSignal | undefined): Promise<BucketView> {
+    return this.#looking.run(() => this.#lookNow(signal), signal);
+  }
+
+  async #lookNow(signal: AbortSignal | undefined): Promise<BucketView> {
+    const { clock, options } = this.#parts;
     try {
-      const view = await this.#sync.sync(signal);
+      const view = await withTimeout(
+        clock,
+        options.syncTimeout,
+        "look at the bucket",
+        signal,
+        (limited) => this.#sync.sync(limited),
+      );
       this.#view = view;
       this.#syncError = undefined;
       return view;

@@ -49,6 +49,8 @@ export interface CompactorOptions {
    * 0 = not compared.
    */
   readonly clockTolerance: number;
+  /** Longest time of one look at the bucket, ms; 0 = no limit. */
+  readonly syncTimeout: number;
 }
 
 const HOUR = 3_600_000;
@@ -76,4 +78,5 @@ export const DEFAULT_COMPACTOR_OPTIONS: CompactorOptions = {
   relabel: [],
   downsampling: true,
   clockTolerance: 5 * 60_000,
+  syncTimeout: 0,
 };
