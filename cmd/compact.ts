@@ -72,6 +72,9 @@ export async function openCompact(config: Config, env: CommandEnv) {
     jobs,
     options,
   });
+  if (options.downsampling) {
+    logger.warn("downsampling is not supported yet; blocks stay as they are");
+  }
   const loop = new CompactLoop(compactor, {
     clock,
     logger,

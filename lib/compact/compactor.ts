@@ -101,7 +101,11 @@ export class Compactor {
   #plan: readonly PlannedCompaction[] = [];
   #told = "";
 
-  constructor(parts: CompactorParts) {
+  constructor(given: CompactorParts) {
+    // Without a pass for it nothing is downsampled, and nothing may wait for it.
+    const parts = given.downsample === undefined
+      ? { ...given, options: { ...given.options, downsampling: false } }
+      : given;
     this.#parts = parts;
     const { bucket, files, clock, options, metrics, dataDirectory, logger } = parts;
     this.#sync = new BucketSync({
