@@ -158,6 +158,7 @@ Deno.test("judgeBlocks() finds overlaps, but not between a block and what it was
     metaModified: 0,
     newestModified: 0,
     marks: new Set(["deletion-mark.json"]),
+    deletionMarkModified: 0,
     segments: [],
   };
   assert.deepEqual(bad(judge([a, b], { listing: new Map([[b.ulid, marked]]) })), []);
@@ -172,6 +173,7 @@ Deno.test("judgeBlocks() finds damaged metas, dead uploads, missing labels, a fu
     metaModified: 0,
     newestModified: t,
     marks: new Set(),
+    deletionMarkModified: 0,
     segments: [],
   };
   const findings = bad(judge(
