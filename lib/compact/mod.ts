@@ -9,6 +9,7 @@ export * from "./bucket_view.ts";
 export * from "./cleanup.ts";
 export * from "./compact_job.ts";
 export * from "./compactor.ts";
+export { downsampleBlock, type DownsampleOptions } from "./downsample_block.ts";
 export * from "./group.ts";
 export * from "./job_runner.ts";
 export * from "./loop.ts";

@@ -470,6 +470,11 @@ export function widerZero(h: FloatHistogram, threshold: number): WiderZero {
   }
 }
 
+/** Widens the zero bucket to at least `threshold`, see widerZero(); changes `h`. */
+export function widenZeroBucket(h: FloatHistogram, threshold: number): void {
+  if (threshold > h.zeroThreshold) widenZero(h, null, threshold);
+}
+
 /** Widens the zero bucket to at least `threshold` and drops the buckets it took in. */
 function widenZero(h: FloatHistogram, lost: FloatHistogram | null, threshold: number): void {
   const wider = widerZero(h, threshold);

@@ -55,6 +55,8 @@ export interface BlockDetails {
   readonly minTime?: number;
   /** End of the time covered, ms, exclusive; the last sample's + 1 when absent. */
   readonly maxTime?: number;
+  /** Samples at the very end are no fault: made of a block that had them. */
+  readonly endIncluded?: boolean;
   /** Level 1 with itself as source when absent. */
   readonly compaction?: Partial<BlockCompaction>;
   readonly thanos?: ThanosMeta;
@@ -316,7 +318,8 @@ export class BlockWriter {
   #meta(details: BlockDetails): BlockMeta {
     const minTime = details.minTime ?? this.#minTime;
     const maxTime = details.maxTime ?? this.#maxTime + 1;
-    if (this.#minTime < minTime || this.#maxTime >= maxTime) {
+    const end = details.endIncluded === true ? maxTime + 1 : maxTime;
+    if (this.#minTime < minTime || this.#maxTime >= end) {
       throw new MnemeError(
         "bad_data",
         `Cannot write block ${this.#ulid}: samples ${this.#minTime} to ${this.#maxTime} are not ` +
