@@ -92,7 +92,12 @@ for (const bucket of ["bucket-compacted", "bucket-compacted-dedup"]) {
         const made = openBlock(files, `written/${ULID}`);
         const wanted = openBlock(system, target.d);
         assertSameBlock(made, wanted, target.d);
-        for (const name of ["index", ...wanted.meta.thanos!.segmentFiles.map((f) => `chunks/${f}`)]) {
+        for (
+          const name of [
+            "index",
+            ...wanted.meta.thanos!.segmentFiles.map((f) => `chunks/${f}`),
+          ]
+        ) {
           assert.equal(
             Buffer.compare(
               readWholeFile(files, `written/${ULID}/${name}`),

@@ -88,19 +88,15 @@ export class FloatDownsampler {
  */
 function cleanSamples(batch: SampleBatch): boolean {
   const { t, v, length } = batch;
-  let hasNan = false;
-  let ascends = true;
-  for (let i = 0; i < length; i++) {
-    const x = v[i]!;
-    if (x !== x) hasNan = true;
-  }
-  for (let i = 1; i < length; i++) if (t[i]! < t[i - 1]!) ascends = false;
-  if (!hasNan && ascends) return false;
-  const bits = bitsOf(v);
-  let n = 0;
   let last = -Infinity;
+  let sound = 0;
+  // A NaN is no number that is equal to itself, and what comes after a lower time goes back.
+  while (sound < length && v[sound]! === v[sound]! && t[sound]! >= last) last = t[sound++]!;
+  if (sound === length) return false;
+  const bits = bitsOf(v);
+  let n = sound;
   let left = false;
-  for (let i = 0; i < length; i++) {
+  for (let i = sound; i < length; i++) {
     if (isStaleAt(bits, i) || t[i]! < last) continue;
     if (v[i] !== v[i]) left = true;
     last = t[n] = t[i]!;
