@@ -50,6 +50,8 @@ const MIB = 1024 * 1024;
 /** Bodies up to this size go in one request; larger ones in parts of it. */
 const AUTOMATIC_PART = 16 * MIB;
 const DEFAULT_REGION = "us-east-1";
+/** Clocks of server and client differ by less, ms. */
+const CLOCKS_DIFFER = 5 * 60_000;
 
 /** Opens an S3 bucket; makes no request. */
 export async function openS3(
@@ -232,6 +234,7 @@ class S3Driver implements RemoteDriver {
     );
     const call = (signal: AbortSignal | undefined) => signal === undefined ? {} : { signal };
     let size = 0;
+    const started = Date.now();
     return {
       part: async (number, bytes, signal) => {
         const { ETag } = await this.#send(
@@ -262,10 +265,9 @@ class S3Driver implements RemoteDriver {
             call(signal),
           );
         } catch (error) {
-          // The answer to an earlier try may have got lost.
-          if (!(error instanceof RemoteError) || error.attrs.code !== "NoSuchUpload") throw error;
-          const there = await this.head(name, call(signal)).catch(() => undefined);
-          if (there?.size !== size) throw error;
+          // The answer to an earlier try may have got lost: servers then know no such upload.
+          const made = { size, parts: tags.length, since: started - CLOCKS_DIFFER };
+          if (!await this.#isThere(name, made, call(signal))) throw error;
         }
       },
       abort: async () => {
@@ -275,6 +277,30 @@ class S3Driver implements RemoteDriver {
         );
       },
     };
+  }
+
+  /** True when the object is what an upload in parts has just made. */
+  async #isThere(
+    name: string,
+    made: { readonly size: number; readonly parts: number; readonly since: number },
+    options: CallOptions,
+  ): Promise<boolean> {
+    try {
+      const { ContentLength, ETag, LastModified } = await this.#send(
+        new this.#sdk.HeadObjectCommand({
+          Bucket: this.#config.bucket,
+          Key: name,
+          ...this.#customerKeyInput(),
+        }),
+        options,
+      );
+      // The tag of an object made of parts ends in their number, on most servers.
+      const parts = /-(\d+)"?$/.exec(ETag ?? "")?.[1];
+      return ContentLength === made.size && (LastModified?.getTime() ?? 0) >= made.since &&
+        (parts === undefined || Number(parts) === made.parts);
+    } catch {
+      return false; // The failure of the upload is the one to tell.
+    }
   }
 
   async delete(name: string, options: CallOptions): Promise<void> {

@@ -85,6 +85,9 @@ export class HttpTransport {
       },
       agent: secure ? this.#secure : this.#plain,
     });
+    // On a kept connection the runtime would send a request again on its own when it breaks, unseen
+    // and whatever the method; it asks this property. Tries are decided, and counted, by the bucket.
+    Object.defineProperty(request, "reusedSocket", { get: () => false, set() {} });
     return await this.#exchange(request, call, secure, signal);
   }
 
@@ -95,16 +98,18 @@ export class HttpTransport {
     signal: AbortSignal | undefined,
   ): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
-      const watch = new Watch((what) => request.destroy(new RemoteError("unavailable", what)));
-      const abort = () => request.destroy();
+      // A request that is destroyed does not always say so: its end is told here.
+      const fail = (error: unknown) => {
+        done();
+        request.destroy();
+        reject(failureOf(error, signal));
+      };
+      const watch = new Watch((what) => fail(new RemoteError("unavailable", what)));
+      const abort = () => fail(undefined);
       signal?.addEventListener("abort", abort, { once: true });
       const done = () => {
         watch.stop();
         signal?.removeEventListener("abort", abort);
-      };
-      const fail = (error: unknown) => {
-        done();
-        reject(failureOf(error, signal));
       };
       const { response_header_timeout, tls_handshake_timeout } = this.#config;
       const dial = CONNECT_TIMEOUT + (secure ? tls_handshake_timeout : 0);
@@ -119,8 +124,12 @@ export class HttpTransport {
           socket.once(secure ? "secureConnect" : "connect", awaitAnswer);
         } else awaitAnswer();
       });
-      request.once("error", fail);
-      request.once("close", () => fail(new Error("the connection was closed")));
+      // Not once: an error that nobody hears ends the process.
+      request.on("error", fail);
+      request.once("close", () => {
+        done();
+        reject(failureOf(new Error("the connection was closed"), signal));
+      });
       request.once("response", (message: http.IncomingMessage) => {
         done();
         // A body that fails before anyone listens must not end the process.
@@ -158,8 +167,8 @@ export class HttpTransport {
     }
     return await new Promise((resolve, reject) => {
       const body = answer.body;
-      const watch = new Watch((what) => body.destroy(new RemoteError("unavailable", what)));
-      const abort = () => body.destroy();
+      const watch = new Watch((what) => fail(new RemoteError("unavailable", what)));
+      const abort = () => fail(undefined);
       options.signal?.addEventListener("abort", abort, { once: true });
       const memory = new Collector(announced, into);
       const fail = (error: unknown) => {
@@ -249,7 +258,7 @@ function failureOf(error: unknown, signal: AbortSignal | undefined): unknown {
     }
   }
   if (error instanceof RemoteError) return error;
-  const { code, message } = error as { code?: string; message?: string };
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
   const reason = message === undefined || message === "" ? code ?? "connection failed" : message;
   // A certificate that is not trusted now will not be trusted in a second either.
   const final = /certificate|CERT_|UnknownIssuer|wrong version number|ERR_TLS|NotValidForName/
