@@ -73,3 +73,12 @@ async function* scripts(folder: string): AsyncGenerator<string> {
     else if (entry.name.endsWith(".js")) yield path;
   }
 }
+
+if (import.meta.main) {
+  const [folder] = Deno.args;
+  if (folder === undefined) {
+    console.error("usage: deno run -A deploy/bundle.ts <folder>");
+    Deno.exit(1);
+  }
+  await bundleProgram(folder);
+}
