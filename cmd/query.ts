@@ -18,6 +18,7 @@ import {
   Querier,
   queryGateMetrics,
   QueryRunner,
+  RunnerQueryApi,
   selectGateMetrics,
 } from "../lib/query/mod.ts";
 import { reflectionServices } from "../lib/rpc/mod.ts";
@@ -29,6 +30,8 @@ import {
   INFO_SERVICE,
   infoService,
   type ProxiedStore,
+  QUERY_SERVICE,
+  queryService,
   STORE_SERVICE,
   StoreProxy,
   storeService,
@@ -38,8 +41,11 @@ import { grpcServer, httpServer } from "./servers.ts";
 import { openEndpoints } from "./query_endpoints.ts";
 import { queryFlags } from "./query_flags.ts";
 import {
+  engineNameOf,
   featuresOf,
+  lookbackOf,
   openJournal,
+  plannerOf,
   replicaLabelsOf,
   selectorOf,
   strategiesOf,
@@ -149,6 +155,15 @@ export function openQuery(
     maxConcurrentSelects: config.maxConcurrentSelect,
     enterSelect: selectGateMetrics(metrics, config.maxConcurrentSelect, clock),
     telemetry: telemetryOf(config, metrics),
+    ...plannerOf(config, env, engine, endpoints),
+  });
+  const queries = new RunnerQueryApi(runner, {
+    replicaLabels,
+    timeout: config.timeout,
+    instantDefaultResolution: config.instantResolution,
+    engine: engineNameOf(config),
+    lookback: lookbackOf(config),
+    now: () => clock.now(),
   });
   const tenants = new Tenants(tenantSettings(config));
 
@@ -180,7 +195,7 @@ export function openQuery(
           dynamicLookback: config.dynamicLookback,
           timeout: config.timeout,
           metadataRange: config.metadataRange,
-          defaultEngine: config.engine,
+          defaultEngine: engineNameOf(config),
         },
       });
     },
@@ -192,9 +207,11 @@ export function openQuery(
       }),
       // Another querier may know other replica labels: it joins replicas itself.
       ...catalogServices(catalogOf([])),
+      queryService(queries, config.defaultTenant),
       ...reflectionServices(FILE_DESCRIPTORS, [
         STORE_SERVICE,
         INFO_SERVICE,
+        QUERY_SERVICE,
         ...CATALOG_SERVICES,
       ]),
     ],

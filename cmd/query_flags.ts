@@ -2,7 +2,6 @@
 import { flag } from "../lib/config/mod.ts";
 import { grpcClientFlags, serverFlags, webFlags } from "./flags_common.ts";
 
-const NOT_YET = "it is not supported yet";
 const FEATURES = "PromQL features are switched on one by one";
 
 export const queryFlags = {
@@ -135,8 +134,7 @@ export const queryFlags = {
   partitionLabels: flag.repeated(
     flag.kinds.string,
     "query.partition-label",
-    "Labels that partition the leaf queriers.",
-    { noEffect: NOT_YET },
+    "Labels that partition the leaf queriers. This is used to scope down the labelsets of leaf queriers when using the distributed query mode. If set, these labels must form a partition of the leaf queriers.",
   ),
   dedupFunction: flag.oneOf(
     ["penalty", "chain"],
@@ -150,9 +148,12 @@ export const queryFlags = {
     "prometheus",
     "Default PromQL engine to use; both names mean the same engine here.",
   ),
-  mode: flag.oneOf(["local", "distributed"], "query.mode", "local", "PromQL query mode.", {
-    noEffect: "queries are evaluated here",
-  }),
+  mode: flag.oneOf(
+    ["local", "distributed"],
+    "query.mode",
+    "local",
+    "PromQL query mode. In distributed mode, parts of queries are evaluated by the queriers below.",
+  ),
   disableFallback: flag.bool("query.disable-fallback", false, "No fallback to another engine.", {
     hidden: true,
     noEffect: "there is one engine",
@@ -165,8 +166,8 @@ export const queryFlags = {
   overlappingInterval: flag.bool(
     "query.distributed-with-overlapping-interval",
     false,
-    "Distributed mode over overlapping engines.",
-    { hidden: true, noEffect: NOT_YET },
+    "In distributed mode, count a leaf querier's data from its oldest TSDB on.",
+    { hidden: true },
   ),
   instantResolution: flag.duration(
     "query.instant.default.max_source_resolution",

@@ -3,7 +3,16 @@ import type { MetadataStrategies, TenantSettings } from "../lib/api/mod.ts";
 import { MnemeError } from "../lib/base/mod.ts";
 import type { ConfigOf } from "../lib/config/mod.ts";
 import { type Labels, parseRelabelRules, relabel } from "../lib/model/mod.ts";
-import { type EndpointSpec, type QueryTelemetry, queryTelemetry } from "../lib/query/mod.ts";
+import {
+  Distributor,
+  dynamicLookback,
+  type EndpointSet,
+  type EndpointSpec,
+  type Planner,
+  type QueryTelemetry,
+  queryTelemetry,
+} from "../lib/query/mod.ts";
+import type { Engine } from "../lib/promql/mod.ts";
 import { QueryJournalFile } from "../lib/runtime/mod.ts";
 import type { Metrics } from "../lib/telemetry/mod.ts";
 import type { CommandEnv } from "./command.ts";
@@ -113,4 +122,40 @@ export function selectorOf(config: Config): { selector?: (labels: Labels) => boo
     SELECTOR_ACTIONS,
   );
   return { selector: (labels) => relabel(labels, rules) !== undefined };
+}
+
+/** How far back instant selectors look: a wish of more than 0 ms, or what the flags make of it. */
+export function lookbackOf(config: Config): (asked: number, maxResolution: number) => number {
+  const { lookbackDelta = 0, dynamicLookback: dynamic } = config;
+  return (asked, maxResolution) =>
+    asked > 0 ? asked : dynamicLookback(lookbackDelta, dynamic ? maxResolution : 0);
+}
+
+/** Distributed mode, if it is on. */
+export function plannerOf(
+  config: Config,
+  env: CommandEnv,
+  engine: Engine,
+  endpoints: EndpointSet,
+): { plan?: Planner } {
+  if (config.mode !== "distributed") return {};
+  const distributor = new Distributor({
+    engine,
+    endpoints: () =>
+      endpoints.known().map((e) => ({
+        address: e.address,
+        info: e.info,
+        unhealthy: e.unhealthy,
+        query: e.info.query === true ? e.client.query : undefined,
+      })),
+    partitionLabels: config.partitionLabels,
+    overlapping: config.overlappingInterval,
+    onLocal: (reason) => env.logger.debug("query is evaluated here", { reason }),
+  });
+  return { plan: (request, storage) => distributor.plan(request, storage) };
+}
+
+/** The engine's name where a request gives none; distributed mode has Thanos' alone. */
+export function engineNameOf(config: Config): string {
+  return config.mode === "distributed" ? "thanos" : config.engine;
 }

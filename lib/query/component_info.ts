@@ -40,6 +40,7 @@ export function componentInfo(
     metricMetadata: true,
     targets: true,
     exemplars: { minTime: MIN_TIME, maxTime: MAX_TIME },
+    query: true,
     status: true,
   };
 }

@@ -1,6 +1,6 @@
 /** Connections to endpoints: over gRPC, or straight to a part of the same process. */
 import { type ClientObserver, connectRpc, connectRpcGroup } from "../rpc/mod.ts";
-import { fetchInfo, RemoteCatalog, RemoteStore } from "../storeapi/mod.ts";
+import { fetchInfo, RemoteCatalog, RemoteQuery, RemoteStore } from "../storeapi/mod.ts";
 import { PLAIN_CLIENT, rpcOptions } from "./client_settings.ts";
 import type { EndpointClient, EndpointSpec } from "./endpoint_set.ts";
 
@@ -35,6 +35,7 @@ export function endpointConnector(
       info: (signal, timeoutMs) => fetchInfo(client, { signal, timeoutMs, waitForReady: true }),
       store: new RemoteStore(client),
       catalog: new RemoteCatalog(client),
+      query: new RemoteQuery(client),
       close: () => client.close(),
     };
   };

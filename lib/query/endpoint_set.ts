@@ -9,7 +9,7 @@
  */
 import { type Clock, errorMessage, MnemeError } from "../base/mod.ts";
 import { formatLabels, type Labels, MAX_TIME, MIN_TIME } from "../model/mod.ts";
-import type { Catalog, ComponentInfo, Store } from "../storeapi/mod.ts";
+import type { Catalog, ComponentInfo, QueryApi, Store } from "../storeapi/mod.ts";
 import type { ClientSettings } from "./client_settings.ts";
 
 /** A configured endpoint. */
@@ -33,6 +33,8 @@ export interface EndpointClient {
   readonly store: Store;
   /** What it tells beside series; absent where nothing is asked. */
   readonly catalog?: Catalog;
+  /** Evaluates queries; absent where none are asked. */
+  readonly query?: QueryApi;
   close(): void;
 }
 

@@ -126,8 +126,9 @@ export class QueryRunner {
     signal: AbortSignal,
   ): Promise<QueryResult> {
     const { engine, querier, plan } = this.#parts;
-    const own = this.#gated(querier.storage({ ...request.options, recorder }));
-    const { query, storage } = plan?.(request, own) ?? { query: request.query, storage: own };
+    const recorded = { ...request, options: { ...request.options, recorder } };
+    const own = this.#gated(querier.storage(recorded.options));
+    const { query, storage } = plan?.(recorded, own) ?? { query: request.query, storage: own };
     const base = {
       query,
       storage,

@@ -16,6 +16,7 @@ import type {
 } from "./catalog_types.ts";
 import { callOptions, REQUEST_ID_METADATA, TENANT_METADATA } from "./client.ts";
 import type { Message } from "./message.ts";
+import { QUERY_SERVICE } from "./query_api.ts";
 import type { CallContext } from "./store.ts";
 import {
   EXEMPLARS_REQUEST,
@@ -62,6 +63,10 @@ export const ENDPOINT_METHODS = [
   { name: METADATA_SERVICE, methods: { MetricMetadata: { kind: "server_stream" } } },
   { name: EXEMPLARS_SERVICE, methods: { Exemplars: { kind: "server_stream" } } },
   { name: STATUS_SERVICE, methods: { TSDBStatistics: { kind: "server_stream" } } },
+  {
+    name: QUERY_SERVICE,
+    methods: { Query: { kind: "server_stream" }, QueryRange: { kind: "server_stream" } },
+  },
 ] as const;
 
 type PieceOf<T> = Message<
