@@ -12,6 +12,8 @@ import { type Actor, milestone } from "../lib/runtime/mod.ts";
 import type { Catalog, ComponentInfo, Store } from "../lib/storeapi/mod.ts";
 import { Probe } from "../lib/telemetry/mod.ts";
 import { type CommandEnv, defineCommand, processHost, runMain } from "./command.ts";
+import { openCompact } from "./compact.ts";
+import { compactFlags } from "./compact_flags.ts";
 import { openQuery } from "./query.ts";
 import { queryFlags } from "./query_flags.ts";
 import { grpcServer, httpServer } from "./servers.ts";
@@ -38,6 +40,9 @@ export const standalone = defineCommand({
         ...config.storeArgs,
       ]),
     );
+    const compactor = config.compact
+      ? await openCompact(...compaction(config, env, bucket))
+      : undefined;
     try {
       const local = new Map([["in-process:store", inProcess(gateway.info, gateway.gateway)]]);
       const sidecars: Awaited<ReturnType<typeof openSidecar>>[] = [];
@@ -68,11 +73,17 @@ export const standalone = defineCommand({
         tenant: { header: queryConfig.tenantHeader, fallback: queryConfig.defaultTenant },
         addRoutes: (api) => {
           querier.addRoutes(api);
-          gateway.addRoutes(api);
+          // The compactor knows all blocks of the bucket, not only those that are served.
+          (compactor ?? gateway).addRoutes(api);
         },
       });
       const grpc = grpcServer(config, env, { probe, services: querier.services });
-      const parts = [querier, gateway, ...sidecars];
+      const parts = [
+        querier,
+        gateway,
+        ...(compactor === undefined ? [] : [compactor]),
+        ...sidecars,
+      ];
       // Ready when the blocks are known and every part was asked once; a Prometheus may come later.
       const follow = () => {
         if (querier.probe.isReady && gateway.probe.isReady) probe.ready();
@@ -86,11 +97,12 @@ export const standalone = defineCommand({
         milestone("blocks", gateway.life.onStarted),
         ...sidecars.flatMap((s) => s.actors),
         ...querier.actors,
+        ...(compactor?.actors ?? []),
         grpc,
       ];
       await env.runGroup(actors, {
         onStarted: () => {
-          for (const part of [querier, ...sidecars]) part.life.onStarted();
+          for (const part of parts) if (part !== gateway) part.life.onStarted();
           probe.healthy();
         },
         onStopping: () => {
@@ -100,10 +112,27 @@ export const standalone = defineCommand({
       });
       querier.close();
     } finally {
+      await compactor?.close();
       await gateway.close();
     }
   },
 });
+
+/** The compactor's settings. */
+function compaction(config: Config, env: CommandEnv, bucket: readonly string[]) {
+  const retention = {
+    raw: config.retentionRaw,
+    "5m": config.retention5m,
+    "1h": config.retention1h,
+  };
+  return settings("compact", compactFlags, env, [
+    "--wait",
+    ...bucket,
+    `--data-dir=${config.dataDir}/compact`,
+    ...Object.entries(retention).map(([name, ms]) => `--retention.resolution-${name}=${ms}ms`),
+    ...config.compactArgs,
+  ]);
+}
 
 /** Config and surroundings of one part: its own log fields and metrics, the same process. */
 function settings<F extends FlagTable>(

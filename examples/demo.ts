@@ -200,6 +200,8 @@ async function main(options: Options): Promise<void> {
     const url = `http://${addresses["http-address"]}`;
     await start("standalone", [
       `--data-dir=${dataDir}`,
+      // The data is complete: nobody need be waited for.
+      "--compact.arg=--consistency-delay=0s",
       `--grpc-address=${addresses["grpc-address"]}`,
       `--http-address=${addresses["http-address"]}`,
     ]).waitUntilReady(`${url}/-/ready`, 60_000, signal);

@@ -45,6 +45,9 @@ export async function generateBlocks(
   if (gen.code !== 0) throw new Error(`cannot generate blocks: ${gen.stderr}`);
 }
 
+/** Commands that nobody calls over gRPC. */
+const WITHOUT_GRPC: ReadonlySet<string> = new Set(["compact"]);
+
 /** A running server of ours with its addresses. */
 export interface Server {
   readonly child: ChildProcess;
@@ -119,7 +122,7 @@ export class Stage implements AsyncDisposable {
         "run",
         "-A",
         `${root}cmd/${name}.ts`,
-        `--grpc-address=${grpc}`,
+        ...(WITHOUT_GRPC.has(name) ? [] : [`--grpc-address=${grpc}`]),
         `--http-address=${http}`,
         ...rest,
       ],

@@ -44,8 +44,11 @@ scrape_configs: [{job_name: self, static_configs: [{targets: ["localhost:PORT"]}
 
   const stores = (await (await fetch(`${http}/api/v1/stores`)).json()).data;
   assert.deepEqual(Object.keys(stores).sort(), ["sidecar", "store"]);
-  const loaded = await (await fetch(`${http}/api/v1/blocks?view=loaded`)).json();
-  assert.equal(loaded.data.blocks.length, 9);
+  const all = await until("the compactor's view of the bucket", async () => {
+    const { data } = await (await fetch(`${http}/api/v1/blocks?view=global`)).json();
+    return data.blocks.length > 0 && data.blocks;
+  });
+  assert.equal(all.length, 9);
 
   // Both stores behind this process' own Store API.
   const above = await stage.mneme("query", [`--endpoint=${server.grpc}`]);
@@ -79,6 +82,7 @@ scrape_configs: [{job_name: self, static_configs: [{targets: ["localhost:PORT"]}
 
   const metrics = await (await fetch(`${http}/metrics`)).text();
   assert.match(metrics, /^thanos_status\{part="store",component="store",check="ready"\} 1$/m);
+  assert.match(metrics, /^thanos_compact_halted\{part="compact"\} 0$/m);
   assert.match(metrics, /^thanos_sidecar_prometheus_up\{part="sidecar-0"\} 1$/m);
   assert.equal(await server.child.stop(), 0);
   assert.match(server.child.tail.join("\n"), /msg=exiting/);
