@@ -12,9 +12,7 @@ import { parseYaml, readNode, schema, type YamlNode } from "../config/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
 import type { Bucket } from "./bucket.ts";
 import { FilesystemBucket } from "./bucket_filesystem.ts";
-import { openAzure } from "./bucket_azure.ts";
-import { openGcs } from "./bucket_gcs.ts";
-import { openS3, type RemoteOptions } from "./bucket_s3.ts";
+import type { RemoteOptions } from "./bucket_s3.ts";
 import { prefixBucket } from "./bucket_prefixed.ts";
 
 /** Makes the bucket of one provider out of its `config` part. */
@@ -33,9 +31,19 @@ const PROVIDERS: ReadonlyMap<string, OpenProvider> = new Map<string, OpenProvide
     }
     return new FilesystemBucket(directory);
   }],
-  ["S3", openS3],
-  ["GCS", openGcs],
-  ["AZURE", openAzure],
+  // Loaded when asked for: a program with its bucket on disk shall not pay for HTTP and packages.
+  ["S3", async (config, options) => {
+    const { openS3 } = await import("./bucket_s3.ts");
+    return await openS3(config, options);
+  }],
+  ["GCS", async (config, options) => {
+    const { openGcs } = await import("./bucket_gcs.ts");
+    return await openGcs(config, options);
+  }],
+  ["AZURE", async (config, options) => {
+    const { openAzure } = await import("./bucket_azure.ts");
+    return await openAzure(config, options);
+  }],
 ]);
 
 /** Providers that exist elsewhere and are not built here yet. */

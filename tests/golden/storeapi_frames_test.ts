@@ -6,7 +6,7 @@ import { strict as assert } from "node:assert";
 import { compareUtf8 } from "../../lib/base/mod.ts";
 import { DuplicateFilter, MetaFetcher } from "../../lib/block/mod.ts";
 import { formatLabels } from "../../lib/model/mod.ts";
-import { type Bucket, FilesystemBucket, MemoryBucket } from "../../lib/objstore/mod.ts";
+import { type Bucket, FilesystemBucket, MemoryBucket, openBucket } from "../../lib/objstore/mod.ts";
 import { BucketStore, HeaderPool, MemoryIndexCache, StoreMetrics } from "../../lib/store/mod.ts";
 import {
   type CallContext,
@@ -23,6 +23,7 @@ import {
 } from "../../lib/storeapi/mod.ts";
 import { Metrics, silentLogger } from "../../lib/telemetry/mod.ts";
 import { SystemFiles } from "../../lib/tsdb/mod.ts";
+import { s3Document, startS3rver } from "../servers/object_storage.ts";
 
 const golden = new URL("../../../shared/golden/", import.meta.url).pathname;
 
@@ -153,4 +154,27 @@ Deno.test("the store gateway needs no disk of its own", async () => {
     await bucket.upload(name, await source.get(name));
   }
   await compareAll(await openStore(bucket), calls);
+});
+
+Deno.test({
+  name: "the store gateway answers the same from S3",
+  // The server lives in another process.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const calls = await recordedCalls();
+    if (calls === undefined) return;
+    const server = await startS3rver(["golden"]);
+    const bucket = await openBucket(s3Document(server.port, "golden"));
+    try {
+      const source = new FilesystemBucket(`${golden}bucket-compacted`);
+      for await (const { name } of source.iter("", { recursive: true })) {
+        await bucket.upload(name, await source.get(name));
+      }
+      await compareAll(await openStore(bucket), calls);
+    } finally {
+      await bucket.close();
+      await server.stop();
+    }
+  },
 });
