@@ -120,7 +120,7 @@ async function open(config: Config, findings: Finding[]): Promise<Bucket | undef
     const text = config.objstore.load();
     if (text === "") return undefined;
     const { source } = config.objstore;
-    const bucket = await openBucket(text, { source, otherKeys: ["hedging_config"] });
+    const bucket = await openBucket(text, { source, hedging: true });
     findings.push(say.ok(`${source} is a ${bucket.provider} bucket: ${bucket.name}`));
     return bucket;
   } catch (error) {

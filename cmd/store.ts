@@ -59,7 +59,7 @@ export async function openStore(config: Config, env: CommandEnv) {
   const { objstore } = config;
   const opened = await openBucket(objstore.load(), {
     source: objstore.source,
-    otherKeys: ["hedging_config"],
+    hedging: true,
     logger: env.logger,
   });
   const bucket = await cachedBucket(config, env, meterBucket(opened, env));

@@ -12,6 +12,7 @@ import { parseYaml, readNode, schema, type YamlNode } from "../config/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
 import type { Bucket } from "./bucket.ts";
 import { FilesystemBucket } from "./bucket_filesystem.ts";
+import { hedgeBucket, type HedgingConfig, readHedgingConfig } from "./bucket_hedged.ts";
 import type { RemoteOptions } from "./bucket_s3.ts";
 import { prefixBucket } from "./bucket_prefixed.ts";
 
@@ -62,8 +63,8 @@ export interface OpenBucketOptions extends RemoteOptions {
   readonly logger?: Logger;
   /** File or flag, for error messages. */
   readonly source?: string;
-  /** Further top-level keys that the caller reads itself. */
-  readonly otherKeys?: readonly string[];
+  /** The document may hold `hedging_config`, as that of the store gateway. */
+  readonly hedging?: boolean;
 }
 
 /**
@@ -96,7 +97,7 @@ export async function openBucket(text: string, options: OpenBucketOptions = {}):
       cause: error,
     });
   }
-  return prefixBucket(bucket, document.prefix);
+  return hedgeBucket(prefixBucket(bucket, document.prefix), document.hedging);
 }
 
 /** What a bucket tells, as log lines. */
@@ -115,20 +116,19 @@ function withLogger(options: OpenBucketOptions, provider: string): RemoteOptions
 function readDocument(
   text: string,
   options: OpenBucketOptions,
-): { type: string; config: YamlNode | undefined; prefix: string } {
-  const others = Object.fromEntries(
-    (options.otherKeys ?? []).map((key) => [key, schema.optional(schema.node)]),
-  );
+): { type: string; config: YamlNode | undefined; prefix: string; hedging: HedgingConfig } {
   const document = schema.object({
     type: schema.string(""),
     config: schema.node,
     prefix: schema.string(""),
-    ...others,
+    ...(options.hedging === true ? { hedging_config: schema.node } : {}),
   });
   const name = options.source;
   try {
     const tree = parseYaml(text, name === undefined ? {} : { name });
-    return readNode(document, tree, name);
+    const read = readNode(document, tree, name);
+    const { hedging_config } = read as { hedging_config?: YamlNode };
+    return { ...read, hedging: readHedgingConfig(hedging_config) };
   } catch (error) {
     throw new MnemeError("bad_data", `parsing config YAML file: ${errorMessage(error)}`, {
       cause: error,

@@ -28,7 +28,7 @@ Deno.test("openBucket() opens a FILESYSTEM bucket, in any case, with a prefix", 
     await openBucket(`type: FILESYSTEM\nconfig: {directory: ${folder}}\n---\ntype: nonsense\n`);
     const hedged =
       `type: FILESYSTEM\nconfig: {directory: ${folder}}\nhedging_config: {enabled: true}`;
-    await openBucket(hedged, { otherKeys: ["hedging_config"] });
+    await openBucket(hedged, { hedging: true });
     assert.match(await fault(hedged), /hedging_config: unknown key/);
   } finally {
     await Deno.remove(folder, { recursive: true });
