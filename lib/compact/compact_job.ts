@@ -12,6 +12,8 @@ import type { SetAsideReason } from "./set_aside.ts";
 /** What to do; plain data, so that it can be sent to a worker. */
 export interface CompactOrder extends MergeOrder {
   readonly group: GroupIdentity;
+  /** Level of the result. */
+  readonly level: number;
   /** Write the only source again without the chunks at its end. */
   readonly repair: boolean;
   /** Report out-of-order chunks instead of putting them in order. */
@@ -50,7 +52,7 @@ export async function compactBlocks(files: Files, order: CompactOrder): Promise<
       (sources, counted) =>
         order.repair
           ? repairedMeta(order.ulid, sources[0]!, counted)
-          : compactedMeta(order.ulid, sources, counted, order.group),
+          : compactedMeta(order.ulid, sources, counted, order.group, order.level),
     );
   } catch (error) {
     if (errorKind(error) !== "corruption") throw error;

@@ -96,6 +96,8 @@ export class Compactor {
   readonly #runner: PlanRunner;
   readonly #setAside = new SetAsideList();
   readonly #looking = new Gate(1);
+  /** Groups in which something was refused: their plans are carried out one by one. */
+  readonly #stepwise = new Set<string>();
   #view: BucketView | undefined;
   #syncError: Error | undefined;
   #plan: readonly PlannedCompaction[] = [];
@@ -248,7 +250,7 @@ export class Compactor {
   ): Promise<{ readonly made: number; readonly again: boolean }> {
     const { bucket, options, metrics, logger, clock, makeUlid } = this.#parts;
     if (this.#setAside.isPointless(group)) return { made: 0, again: false };
-    try {
+    const attempt = (stepwise: boolean) => {
       const planner = new GroupPlanner({
         bucket,
         marker: this.#marker,
@@ -256,12 +258,28 @@ export class Compactor {
         excluded: view.noCompact.keys(),
         cautious: isCautious(view),
       });
-      const parts = { planner, runner: this.#runner, options, metrics, makeUlid };
-      const round = await compactGroup(group, parts, signal);
+      const parts = { planner, runner: this.#runner, options, metrics, makeUlid, stepwise };
+      return compactGroup(group, parts, signal);
+    };
+    try {
+      const round = await attempt(this.#stepwise.has(group.key));
       this.#setAside.clear(group.key);
       return round;
     } catch (error) {
       throwIfAborted(signal);
+      if (
+        error instanceof SetAsideError && error.reason !== "overlap" &&
+        !this.#stepwise.has(group.key)
+      ) {
+        // One bad block must not hold up more than its own plan.
+        this.#stepwise.add(group.key);
+        logger.warn("a compaction is refused; the group goes on plan by plan", {
+          group: group.key,
+          reason: error.reason,
+          err: error.message,
+        });
+        return { made: 0, again: true };
+      }
       failed.add(group.key);
       if (error instanceof SetAsideError) {
         this.#setAside.add(group, error, clock.now());
@@ -346,7 +364,7 @@ export class Compactor {
   #showProgress(view: BucketView): void {
     const { metrics, options, clock } = this.#parts;
     metrics.todoCompactions.set(this.#plan.length);
-    metrics.todoBlocks.set(this.#plan.reduce((sum, p) => sum + p.blocks.length + p.made, 0));
+    metrics.todoBlocks.set(this.#plan.reduce((sum, p) => sum + p.blocks.length, 0));
     const expired = expiredBlocks(view.metas.values(), options, clock.now());
     metrics.todoDeletion.set(expired.filter((block) => !view.deletionMarks.has(block.ulid)).length);
     metrics.retentionWaits.set(expired.filter((block) => block.waits).length);

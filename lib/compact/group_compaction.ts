@@ -1,37 +1,21 @@
 /**
- * One group during one round: plans follow each other without a new look at the bucket, and those
- * that do not need each other's results run at once.
- *
- * The plans and their order are the same as if each waited for the one before: a block that is being
- * made takes part in planning with the times it will have.
+ * One group during one round: all that can be planned is planned, then carried out, several blocks at
+ * once where there is room.
  */
 import { throwIfAborted } from "../base/mod.ts";
-import { type BlockMeta, makeThanosMeta } from "../tsdb/mod.ts";
+import type { BlockMeta } from "../tsdb/mod.ts";
 import type { BlockGroup } from "./group.ts";
 import type { GroupPlanner } from "./group_planner.ts";
 import type { CompactMetrics } from "./metrics.ts";
 import type { CompactorOptions } from "./options.ts";
+import { PlanChain, type PlanStep } from "./plan_chain.ts";
 import type { PlanResult, PlanRunner } from "./plan_runner.ts";
-import { byStart, type CompactionPlan, overlapping } from "./planner.ts";
-import { compactedMeta } from "./result_meta.ts";
+import { overlapping } from "./planner.ts";
 import { SetAsideError } from "./set_aside.ts";
 import { bytesOf } from "./sizes.ts";
 
-const NOTHING_COUNTED = {
-  stats: {
-    numSamples: 0,
-    numFloatSamples: 0,
-    numHistogramSamples: 0,
-    numSeries: 0,
-    numChunks: 0,
-    numTombstones: 0,
-  },
-  segments: [],
-  indexStats: { seriesMaxSize: 0, chunkMaxSize: 0 },
-};
-
-/** Small plans of a group that are carried out at once, and their bytes. */
-const PLANS_AT_ONCE = 8;
+/** Small blocks of a group that are made at once, and the bytes of their sources. */
+const STEPS_AT_ONCE = 8;
 const BYTES_AT_ONCE = 64 * 1024 * 1024;
 
 /** What a group's round needs. */
@@ -41,6 +25,8 @@ export interface GroupCompactionParts {
   readonly options: CompactorOptions;
   readonly metrics: CompactMetrics;
   readonly makeUlid: () => string;
+  /** Carry out each plan by itself, so that as much as possible is done before something fails. */
+  readonly stepwise: boolean;
 }
 
 /** Outcome of a group's round. */
@@ -51,13 +37,8 @@ export interface GroupRound {
   readonly again: boolean;
 }
 
-/** The blocks a group will have: real ones and those that are being made. */
-export function plannedMeta(ulid: string, plan: CompactionPlan, group: BlockGroup): BlockMeta {
-  return compactedMeta(ulid, plan.blocks, NOTHING_COUNTED, group);
-}
-
 /**
- * Compacts a group until there is nothing left to do.
+ * Carries out what can be planned for a group now.
  *
  * Throws: the first error, after everything that was begun has ended.
  */
@@ -66,121 +47,101 @@ export async function compactGroup(
   parts: GroupCompactionParts,
   signal?: AbortSignal,
 ): Promise<GroupRound> {
-  return await new GroupRun(group, parts, signal).run();
+  const { metrics } = parts;
+  const resolution = { resolution: String(group.resolution) };
+  metrics.runsStarted.with(resolution).inc();
+  try {
+    if (!parts.options.vertical) refuseOverlap(group.blocks);
+    const { steps, metas } = await planSteps(group, parts, signal);
+    if (steps.length === 0) {
+      metrics.runsCompleted.with(resolution).inc();
+      return { made: 0, again: false };
+    }
+    return await new GroupRun(group, parts, steps, metas, signal).run();
+  } catch (error) {
+    metrics.compactionFailures.with(resolution).inc();
+    throw error;
+  }
 }
 
+async function planSteps(
+  group: BlockGroup,
+  parts: GroupCompactionParts,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly steps: readonly PlanStep[]; readonly metas: readonly BlockMeta[] }> {
+  const chain = new PlanChain(group, parts.makeUlid);
+  for (;;) {
+    throwIfAborted(signal);
+    const plan = await parts.planner.plan(chain, signal);
+    if (plan === undefined) break;
+    if (parts.stepwise && plan.blocks.some((meta) => chain.has(meta.ulid))) break;
+    if (!chain.add(plan)) break;
+  }
+  return { steps: chain.steps, metas: chain.metas };
+}
+
+/** The steps of one group at work. */
 class GroupRun {
   readonly #group: BlockGroup;
   readonly #parts: GroupCompactionParts;
+  readonly #steps: readonly PlanStep[];
+  /** The group as it will be. */
+  readonly #metas: readonly BlockMeta[];
   readonly #signal: AbortSignal | undefined;
   readonly #resolution: { readonly resolution: string };
-  #metas: BlockMeta[];
-  /** Blocks that are being made. */
-  readonly #pending = new Set<string>();
+  readonly #vertical: boolean;
   readonly #running = new Set<Promise<void>>();
-  #failure: { readonly error: unknown } | undefined;
-  #changed = false;
-  #made = 0;
-  /** Bytes of the plans that are being carried out. */
   #bytes = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #made = 0;
 
-  constructor(group: BlockGroup, parts: GroupCompactionParts, signal: AbortSignal | undefined) {
+  constructor(
+    group: BlockGroup,
+    parts: GroupCompactionParts,
+    steps: readonly PlanStep[],
+    metas: readonly BlockMeta[],
+    signal: AbortSignal | undefined,
+  ) {
     this.#group = group;
     this.#parts = parts;
+    this.#steps = steps;
+    this.#metas = metas;
     this.#signal = signal;
-    this.#metas = [...group.blocks];
     this.#resolution = { resolution: String(group.resolution) };
+    this.#vertical = parts.options.vertical && overlapping(group.blocks).length > 0;
   }
 
   async run(): Promise<GroupRound> {
-    const { metrics } = this.#parts;
-    let started = 0;
-    metrics.runsStarted.with(this.#resolution).inc();
-    try {
-      for (;;) {
-        if (this.#failure !== undefined || this.#changed) break;
-        throwIfAborted(this.#signal);
-        const plan = await this.#next();
-        if (plan !== undefined && this.#hasRoom(plan)) {
-          // The first look is counted in any case, further ones when they found work.
-          if (started > 0) metrics.runsStarted.with(this.#resolution).inc();
-          started++;
-          this.#start(plan);
-        } else if (this.#running.size > 0) await Promise.race(this.#running);
-        else {
-          if (started === 0) metrics.runsCompleted.with(this.#resolution).inc();
-          break;
-        }
-      }
-    } catch (error) {
-      this.#failure ??= { error };
+    for (const [i, step] of this.#steps.entries()) {
+      while (this.#running.size > 0 && !this.#hasRoom(step)) await Promise.race(this.#running);
+      if (this.#failure !== undefined || this.#signal?.aborted === true) break;
+      // The first look was counted, whatever it found.
+      if (i > 0) this.#parts.metrics.runsStarted.with(this.#resolution).inc();
+      this.#start(step);
     }
     await Promise.all(this.#running);
-    if (this.#failure !== undefined) {
-      metrics.compactionFailures.with(this.#resolution).inc();
-      throw this.#failure.error;
-    }
-    return { made: this.#made, again: this.#made > 0 || this.#changed };
+    if (this.#failure !== undefined) throw this.#failure.error;
+    throwIfAborted(this.#signal);
+    return { made: this.#made, again: true };
   }
 
-  /** The next plan that can be started; undefined when there is none, or it has to wait. */
-  async #next(): Promise<CompactionPlan | undefined> {
-    const isPending = (ulid: string) => this.#pending.has(ulid);
-    for (;;) {
-      if (!this.#parts.options.vertical) this.#refuseOverlap();
-      const metas = this.#metas;
-      const plan = await this.#parts.planner.plan(metas, isPending, this.#signal);
-      // A block that was finished meanwhile changes what there is to plan.
-      if (metas === this.#metas) return plan;
-    }
-  }
-
-  /** Small plans go on together, as most of their time is waiting for the bucket. */
-  #hasRoom(plan: CompactionPlan): boolean {
+  /** Small blocks are made together, as most of their time is waiting for the bucket. */
+  #hasRoom(step: PlanStep): boolean {
     if (this.#running.size < this.#parts.options.mergeConcurrency) return true;
-    return this.#running.size < PLANS_AT_ONCE && this.#bytes + planBytes(plan) <= BYTES_AT_ONCE;
+    return this.#running.size < STEPS_AT_ONCE && this.#bytes + stepBytes(step) <= BYTES_AT_ONCE;
   }
 
-  #refuseOverlap(): void {
-    const overlap = overlapping(this.#metas);
-    if (overlap.length === 0) return;
-    throw new SetAsideError(
-      "overlap",
-      `pre compaction overlap check: overlaps found while gathering blocks. ${
-        tellOverlap(overlap)
-      }`,
-      overlap.map((meta) => meta.ulid),
-    );
-  }
-
-  #start(plan: CompactionPlan): void {
-    const { makeUlid, runner, metrics, options } = this.#parts;
-    const vertical = options.vertical && overlapping(this.#metas).length > 0;
-    const ulid = makeUlid();
-    const planned = new Set(plan.blocks.map((meta) => meta.ulid));
-    const bytes = planBytes(plan);
+  #start(step: PlanStep): void {
+    const { runner, metrics } = this.#parts;
+    const bytes = stepBytes(step);
     this.#bytes += bytes;
-    this.#pending.add(ulid);
-    this.#metas = byStart([
-      ...this.#metas.filter((meta) => !planned.has(meta.ulid)),
-      plannedMeta(ulid, plan, this.#group),
-    ]);
-    const rest = () =>
-      this.#metas.filter((meta) => meta.ulid !== ulid && !this.#pending.has(meta.ulid));
-    const job = runner.run(this.#group, plan, ulid, rest, this.#signal).then(
+    const rest = this.#metas.filter((meta) => meta.ulid !== step.ulid);
+    const job = runner.run(this.#group, step, rest, this.#signal).then(
       (result) => {
-        this.#pending.delete(ulid);
         metrics.runsCompleted.with(this.#resolution).inc();
-        this.#done(ulid, result);
-        if (result.kind !== "made") return;
-        metrics.compactions.with(this.#resolution).inc();
-        metrics.tsdbCompactions.inc();
-        if (!vertical) return;
-        metrics.verticalCompactions.with(this.#resolution).inc();
-        metrics.tsdbVertical.inc();
+        this.#count(result);
       },
       (error) => {
-        this.#pending.delete(ulid);
         this.#failure ??= { error };
       },
     ).finally(() => {
@@ -190,21 +151,30 @@ class GroupRun {
     this.#running.add(job);
   }
 
-  #done(ulid: string, result: PlanResult): void {
-    if (result.kind === "changed") {
-      this.#changed = true;
-      return;
-    }
+  #count(result: PlanResult): void {
+    if (result.kind !== "made") return;
+    const { metrics } = this.#parts;
     this.#made++;
-    // As the group sees it: the upload has the group's labels already.
-    const { meta } = result;
-    const thanos = meta.thanos ?? makeThanosMeta({ labels: this.#group.labels });
-    this.#metas = this.#metas.map((m) => m.ulid === ulid ? { ...meta, thanos } : m);
+    metrics.compactions.with(this.#resolution).inc();
+    metrics.tsdbCompactions.inc();
+    if (!this.#vertical) return;
+    metrics.verticalCompactions.with(this.#resolution).inc();
+    metrics.tsdbVertical.inc();
   }
 }
 
-function planBytes(plan: CompactionPlan): number {
-  return plan.blocks.reduce((sum, meta) => sum + bytesOf(meta), 0);
+function stepBytes(step: PlanStep): number {
+  return step.blocks.reduce((sum, meta) => sum + bytesOf(meta), 0);
+}
+
+function refuseOverlap(metas: readonly BlockMeta[]): void {
+  const overlap = overlapping(metas);
+  if (overlap.length === 0) return;
+  throw new SetAsideError(
+    "overlap",
+    `pre compaction overlap check: overlaps found while gathering blocks. ${tellOverlap(overlap)}`,
+    overlap.map((meta) => meta.ulid),
+  );
 }
 
 /** The overlap in the words that dashboards and people search for. */

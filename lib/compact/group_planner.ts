@@ -5,9 +5,10 @@
 import { formatSize } from "../config/mod.ts";
 import { NO_COMPACT_DOWNSAMPLE_VERTICAL, NO_COMPACT_INDEX_SIZE } from "../block/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
-import { type BlockMeta, INDEX_FILE, resolutionOf } from "../tsdb/mod.ts";
+import { INDEX_FILE, resolutionOf } from "../tsdb/mod.ts";
 import type { Marker } from "./marker.ts";
 import type { CompactorOptions } from "./options.ts";
+import type { PlanChain } from "./plan_chain.ts";
 import { type CompactionPlan, planGroup } from "./planner.ts";
 import { indexBytesOf } from "./sizes.ts";
 
@@ -37,21 +38,20 @@ export class GroupPlanner {
     this.#cautious = parts.cautious;
   }
 
-  /**
-   * The next plan over `metas` (by start); undefined when there is none, or when it takes a block
-   * that is still being made. May mark blocks.
-   */
-  async plan(
-    metas: readonly BlockMeta[],
-    isPending: (ulid: string) => boolean,
-    signal?: AbortSignal,
-  ): Promise<CompactionPlan | undefined> {
+  /** The next plan over the blocks of `chain`; undefined when there is none. May mark blocks. */
+  async plan(chain: PlanChain, signal?: AbortSignal): Promise<CompactionPlan | undefined> {
     for (;;) {
-      const plan = planGroup(metas, this.#excluded, this.#options.maxLevel, this.#cautious);
-      if (plan === undefined || plan.blocks.some((meta) => isPending(meta.ulid))) return undefined;
+      const plan = planGroup(chain.metas, this.#excluded, this.#options.maxLevel, this.#cautious);
+      if (plan === undefined) return undefined;
       if (await this.#excludeDownsampled(plan)) continue;
-      if (await this.#excludeLarge(plan, signal)) continue;
-      return plan;
+      switch (await this.#checkIndexes(plan, chain, signal)) {
+        case "fits":
+          return plan;
+        case "excluded":
+          continue;
+        case "unknown":
+          return undefined;
+      }
     }
   }
 
@@ -70,15 +70,25 @@ export class GroupPlanner {
     return downsampled.length > 0;
   }
 
-  async #excludeLarge(plan: CompactionPlan, signal: AbortSignal | undefined): Promise<boolean> {
+  /**
+   * Whether the indexes of a plan fit together; the largest one is marked when they do not. Of blocks
+   * that do not exist yet nobody knows: then it is asked again once they do.
+   */
+  async #checkIndexes(
+    plan: CompactionPlan,
+    chain: PlanChain,
+    signal: AbortSignal | undefined,
+  ): Promise<"fits" | "excluded" | "unknown"> {
     const limit = this.#options.maxIndexSize * INDEX_SHARE;
     let sum = 0;
     let largest: { readonly ulid: string; readonly size: number } | undefined;
     for (const meta of plan.blocks) {
-      const size = indexBytesOf(meta) ?? await this.#indexSize(meta.ulid, signal);
+      const size = chain.indexBytes(meta.ulid) ?? indexBytesOf(meta) ??
+        await this.#indexSize(meta.ulid, signal);
       sum += size;
       if (largest === undefined || size > largest.size) largest = { ulid: meta.ulid, size };
       if (sum < limit) continue;
+      if (plan.blocks.some((block) => chain.has(block.ulid))) return "unknown";
       await this.#marker.noCompact(
         largest.ulid,
         NO_COMPACT_INDEX_SIZE,
@@ -86,9 +96,9 @@ export class GroupPlanner {
           `this one is the largest with ${formatSize(largest.size)}`,
       );
       this.#excluded.add(largest.ulid);
-      return true;
+      return "excluded";
     }
-    return false;
+    return "fits";
   }
 
   async #indexSize(ulid: string, signal: AbortSignal | undefined): Promise<number> {

@@ -11,7 +11,8 @@ import type { LocalBlocks } from "./local_blocks.ts";
 import { COMPACTED_DETAILS, type Marker, REPAIRED_DETAILS } from "./marker.ts";
 import type { CompactMetrics } from "./metrics.ts";
 import type { CompactorOptions } from "./options.ts";
-import { byStart, type CompactionPlan, overlapping } from "./planner.ts";
+import type { PlanStep } from "./plan_chain.ts";
+import { byStart, overlapping } from "./planner.ts";
 import { SetAsideError } from "./set_aside.ts";
 import { bytesOf } from "./sizes.ts";
 
@@ -48,22 +49,22 @@ export class PlanRunner {
   }
 
   /**
-   * Compacts the blocks of `plan` into `ulid`.
+   * Compacts the blocks of a step into one.
    *
-   * `rest` are the blocks of the group that stay. Throws: SetAsideError when the blocks cannot be
+   * `rest` are the other blocks that the group will have. Throws: SetAsideError when the blocks cannot be
    * compacted as they are; other errors may pass by themselves.
    */
   async run(
     group: BlockGroup,
-    plan: CompactionPlan,
-    ulid: string,
-    rest: () => readonly BlockMeta[],
+    plan: PlanStep,
+    rest: readonly BlockMeta[],
     signal?: AbortSignal,
   ): Promise<PlanResult> {
     const { local, metrics, files } = this.#parts;
     const directory = local.groupDirectory(group.key);
+    const { ulid } = plan;
     try {
-      return await this.#run(group, plan, ulid, directory, rest, signal);
+      return await this.#run(group, plan, directory, rest, signal);
     } catch (error) {
       // What was fetched may be what is wrong, and a full disk needs the room.
       files.remove(`${directory}/${ulid}`);
@@ -76,12 +77,12 @@ export class PlanRunner {
 
   async #run(
     group: BlockGroup,
-    plan: CompactionPlan,
-    ulid: string,
+    plan: PlanStep,
     directory: string,
-    rest: () => readonly BlockMeta[],
+    rest: readonly BlockMeta[],
     signal: AbortSignal | undefined,
   ): Promise<PlanResult> {
+    const { ulid } = plan;
     const { logger, options, metrics, clock } = this.#parts;
     this.#checkSources(group, plan);
     const ids = plan.blocks.map((meta) => meta.ulid);
@@ -103,7 +104,13 @@ export class PlanRunner {
         }),
     );
     const merging = clock.now();
-    const outcome = await this.#job(group, sources, directory, ulid, false, signal);
+    const outcome = await this.#job(
+      group,
+      sources,
+      directory,
+      { ulid, level: plan.meta.compaction.level, repair: false },
+      signal,
+    );
     metrics.mergeSeconds.inc((clock.now() - merging) / 1000);
     if (outcome.kind !== "compacted") {
       return await this.#odd(group, plan, directory, outcome, signal);
@@ -118,7 +125,7 @@ export class PlanRunner {
       });
     }
     if (report.meta === undefined) return await this.#nothingLeft(group, plan);
-    if (!options.vertical) this.#checkOverlap(report.meta, rest(), plan);
+    if (!options.vertical) this.#checkOverlap(report.meta, rest, plan);
     const uploaded = await this.#upload(directory, ulid, signal);
     metrics.mergedSamples.inc(report.samplesWritten);
     await this.#markSources(ids, group.key, COMPACTED_DETAILS);
@@ -139,20 +146,18 @@ export class PlanRunner {
     group: BlockGroup,
     sources: readonly string[],
     directory: string,
-    ulid: string,
-    repair: boolean,
+    result: Pick<CompactOrder, "ulid" | "level" | "repair">,
     signal: AbortSignal | undefined,
   ): Promise<CompactOutcome> {
     const { options, jobs } = this.#parts;
     const { labels, resolution, extensions } = group;
     const order: CompactOrder = {
+      ...result,
       sources,
       directory,
-      ulid,
       dedup: options.dedup,
       group: { labels, resolution, extensions },
-      repair,
-      dropEndChunks: repair,
+      dropEndChunks: result.repair,
       skipOutOfOrder: options.skipOutOfOrder,
       acceptMalformedIndex: options.acceptMalformedIndex,
     };
@@ -160,7 +165,7 @@ export class PlanRunner {
   }
 
   /** Blocks that share a source would count its samples twice, or hide that some are lost. */
-  #checkSources(group: BlockGroup, plan: CompactionPlan): void {
+  #checkSources(group: BlockGroup, plan: PlanStep): void {
     const { options, logger } = this.#parts;
     const ids = plan.blocks.map((meta) => meta.ulid);
     if (group.labels.length === 0) {
@@ -189,7 +194,7 @@ export class PlanRunner {
     }
   }
 
-  #checkOverlap(made: BlockMeta, rest: readonly BlockMeta[], plan: CompactionPlan): void {
+  #checkOverlap(made: BlockMeta, rest: readonly BlockMeta[], plan: PlanStep): void {
     const overlap = overlapping(byStart([...rest, made]));
     if (overlap.length === 0) return;
     throw new SetAsideError(
@@ -203,7 +208,7 @@ export class PlanRunner {
   /** A source is not what a block should be. */
   async #odd(
     group: BlockGroup,
-    plan: CompactionPlan,
+    plan: PlanStep,
     directory: string,
     outcome: Exclude<CompactOutcome, { kind: "compacted" }>,
     signal: AbortSignal | undefined,
@@ -238,7 +243,13 @@ export class PlanRunner {
     const { makeUlid, local, logger } = this.#parts;
     const ulid = makeUlid();
     const source = local.whole(block.ulid)!;
-    const outcome = await this.#job(group, [source], directory, ulid, true, signal);
+    const outcome = await this.#job(
+      group,
+      [source],
+      directory,
+      { ulid, level: block.compaction.level, repair: true },
+      signal,
+    );
     if (outcome.kind !== "compacted" || outcome.report.meta === undefined) {
       const reason = outcome.kind === "compacted" ? "nothing is left of it" : outcome.message;
       throw new SetAsideError(
@@ -258,7 +269,7 @@ export class PlanRunner {
   }
 
   /** No sample was left: blocks that say so themselves go, the others are a riddle. */
-  async #nothingLeft(group: BlockGroup, plan: CompactionPlan): Promise<PlanResult> {
+  async #nothingLeft(group: BlockGroup, plan: PlanStep): Promise<PlanResult> {
     const empty = plan.blocks.filter((meta) => meta.stats.numSamples === 0).map((m) => m.ulid);
     if (empty.length === 0) {
       throw new SetAsideError(

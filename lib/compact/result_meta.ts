@@ -18,22 +18,26 @@ export interface GroupIdentity {
   readonly extensions: unknown;
 }
 
-/** The meta of the block that was compacted out of `sources`. */
+/**
+ * The meta of the block that was compacted out of `sources`; its level is one more than theirs, or
+ * `level` when steps between were left out.
+ */
 export function compactedMeta(
   ulid: string,
   sources: readonly BlockMeta[],
   counted: MergedCounts,
   group: GroupIdentity,
+  level?: number,
 ): BlockMeta {
   const origins = new Set<string>();
   let minTime = Infinity;
   let maxTime = -Infinity;
-  let level = 0;
+  let highest = 0;
   for (const meta of sources) {
     for (const source of meta.compaction.sources) origins.add(source);
     minTime = Math.min(minTime, meta.minTime);
     maxTime = Math.max(maxTime, meta.maxTime);
-    level = Math.max(level, meta.compaction.level);
+    highest = Math.max(highest, meta.compaction.level);
   }
   return {
     ulid,
@@ -41,7 +45,7 @@ export function compactedMeta(
     maxTime,
     stats: counted.stats,
     compaction: {
-      level: level + 1,
+      level: level ?? highest + 1,
       sources: [...origins].sort(),
       deletable: false,
       parents: sources.map((m) => ({ ulid: m.ulid, minTime: m.minTime, maxTime: m.maxTime })),
