@@ -29,6 +29,7 @@ import {
   printBlockMeta,
   type ReadFile,
   segmentNames,
+  SystemFiles,
 } from "../tsdb/mod.ts";
 import { DELETION_MARK_FILE, markObject } from "./markers.ts";
 
@@ -126,20 +127,19 @@ async function uploadFile(
   const file = files.open(`${folder}/${relPath}`);
   try {
     const hash = options.hash === "SHA256" ? createHash("sha256") : undefined;
+    const linked = hash === undefined && files instanceof SystemFiles &&
+      await bucket.linkFrom?.(object, file.path, callOptions(options.signal)) === true;
+    if (linked) {
+      options.progress?.(file.size);
+      if (options.verifySizes === true) await verifySize(bucket, object, file.size, options.signal);
+      return { relPath, sizeBytes: file.size };
+    }
     const body = fileBody(file, (piece) => {
       hash?.update(piece);
       options.progress?.(piece.length);
     });
     await bucket.upload(object, body, callOptions(options.signal));
-    if (options.verifySizes === true) {
-      const { size } = await bucket.attributes(object, callOptions(options.signal));
-      if (size !== file.size) {
-        throw new MnemeError(
-          "unavailable",
-          `Cannot upload object ${object}: the bucket holds ${size} of ${file.size} bytes`,
-        );
-      }
-    }
+    if (options.verifySizes === true) await verifySize(bucket, object, file.size, options.signal);
     return {
       relPath,
       sizeBytes: file.size,
@@ -148,6 +148,20 @@ async function uploadFile(
   } finally {
     file.close();
   }
+}
+
+async function verifySize(
+  bucket: Bucket,
+  object: string,
+  expected: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { size } = await bucket.attributes(object, callOptions(signal));
+  if (size === expected) return;
+  throw new MnemeError(
+    "unavailable",
+    `Cannot upload object ${object}: the bucket holds ${size} of ${expected} bytes`,
+  );
 }
 
 /** A file as the body of an upload; `seen` gets every piece in order. */
@@ -193,6 +207,10 @@ export interface DownloadOptions {
   readonly concurrency?: number;
   /** Wait for the disk; true unless the copy is of no use after a crash. */
   readonly sync?: boolean;
+  /**
+   * The files will only be read: those of a bucket on the same disk are linked instead of copied.
+   */
+  readonly link?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -265,6 +283,10 @@ async function downloadFile(
   options: DownloadOptions,
 ): Promise<void> {
   const temporary = `${path}.tmp`;
+  if (
+    files instanceof SystemFiles && options.link === true && expected !== undefined &&
+    await linkFile(bucket, files, object, path, expected, options.signal)
+  ) return;
   const file = files.create(temporary);
   try {
     let size = 0;
@@ -286,6 +308,26 @@ async function downloadFile(
     files.remove(temporary);
     throw error;
   }
+}
+
+/** Takes a file of the bucket's own disk as it is; false when it has to be copied. */
+async function linkFile(
+  bucket: Bucket,
+  files: Files,
+  object: string,
+  path: string,
+  expected: BlockFile,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  files.remove(path);
+  if (await bucket.linkTo?.(object, path, callOptions(signal)) !== true) return false;
+  const size = files.stat(path)?.size;
+  if (expected.sizeBytes === 0 || expected.sizeBytes === size) return true;
+  files.remove(path);
+  throw new CorruptionError(
+    `the object has ${size} bytes, meta.json tells ${expected.sizeBytes}`,
+    { file: object },
+  );
 }
 
 function sameHash(files: Files, path: string, value: string): boolean {

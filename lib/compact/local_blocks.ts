@@ -50,7 +50,11 @@ export class LocalBlocks {
     const known = this.#whole.get(ulid);
     if (known !== undefined) return known;
     const directory = `${this.groupDirectory(key)}/${ulid}`;
-    await downloadBlock(this.#bucket, this.#files, ulid, directory, { ...options, sync: false });
+    await downloadBlock(this.#bucket, this.#files, ulid, directory, {
+      ...options,
+      sync: false,
+      link: true,
+    });
     this.#whole.set(ulid, directory);
     return directory;
   }

@@ -93,6 +93,16 @@ export interface Bucket {
   attributes(name: string, options?: CallOptions): Promise<ObjectAttributes>;
   /** Writes or overwrites the object; readers see the old or the new one, never a part. */
   upload(name: string, body: UploadBody, options?: UploadOptions): Promise<void>;
+  /**
+   * Makes a finished local file the object without copying it; false when that is not possible, then
+   * upload() is. Only buckets on a local disk have it. The file must never change afterwards.
+   */
+  linkFrom?(name: string, path: string, options?: CallOptions): Promise<boolean>;
+  /**
+   * Makes a local file of the object without copying it; false when that is not possible. The file
+   * shares its bytes with the object and must never be written to. Throws: not_found.
+   */
+  linkTo?(name: string, path: string, options?: CallOptions): Promise<boolean>;
   /** Deletes the object; deleting a missing one may succeed. */
   delete(name: string, options?: CallOptions): Promise<void>;
   close(): Promise<void>;

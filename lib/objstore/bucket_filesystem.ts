@@ -233,6 +233,49 @@ export class FilesystemBucket implements Bucket {
     await Deno.remove(temporary);
   }
 
+  async linkFrom(name: string, file: string, options: CallOptions = {}): Promise<boolean> {
+    this.#checkName(name);
+    throwIfAborted(options.signal);
+    const target = path.join(this.#directory, name);
+    const folder = path.dirname(target);
+    const temporary = path.join(folder, TEMPORARY + crypto.randomUUID());
+    try {
+      this.#checkInside(folder, name);
+      await this.#makeFolder(folder);
+      await Deno.link(file, temporary);
+    } catch {
+      // Another file system, or one without links, or a folder pruned at this moment: copied then.
+      return false;
+    }
+    try {
+      using open = await Deno.open(temporary, { read: true });
+      await open.sync();
+      await Deno.rename(temporary, target);
+      this.#open.forget(name);
+    } catch (error) {
+      await Deno.remove(temporary).catch(() => {
+        // The cause is being thrown already; a temporary that stays is hidden and is swept later.
+      });
+      throw failure("upload", name, error);
+    }
+    await syncFolder(folder);
+    return true;
+  }
+
+  async linkTo(name: string, file: string, options: CallOptions = {}): Promise<boolean> {
+    const real = this.#objectFile(name, options);
+    if (real === undefined || this.#statFile(real) === undefined) {
+      throw objectNotFound(name, this.name);
+    }
+    try {
+      await Deno.link(real, file);
+      return true;
+    } catch {
+      // Another file system, or one without links: copied then, and what else is wrong is told there.
+      return false;
+    }
+  }
+
   /** Makes the folder and the file in it; a delete() at the same time may prune the folder again. */
   async #createFile(folder: string, file: string, name: string): Promise<Deno.FsFile> {
     for (let attempt = 0;; attempt++) {

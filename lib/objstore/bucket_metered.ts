@@ -201,6 +201,18 @@ class MeteredBucket implements Bucket {
     this.#transferred.get("upload")!.observe(bodySize(body));
     this.#lastUpload.set(this.#clock.now() / 1000);
   }
+  async linkFrom(name: string, path: string, options?: CallOptions): Promise<boolean> {
+    const inner = this.#inner;
+    if (inner.linkFrom === undefined) return false;
+    const linked = await this.#run("upload", () => inner.linkFrom!(name, path, options));
+    if (linked) this.#lastUpload.set(this.#clock.now() / 1000);
+    return linked;
+  }
+  async linkTo(name: string, path: string, options?: CallOptions): Promise<boolean> {
+    const inner = this.#inner;
+    if (inner.linkTo === undefined) return false;
+    return await this.#run("get", () => inner.linkTo!(name, path, options));
+  }
   async delete(name: string, options?: CallOptions): Promise<void> {
     await this.#run("delete", () => this.#inner.delete(name, options));
   }

@@ -66,6 +66,12 @@ class PrefixedBucket implements Bucket {
   async upload(name: string, body: UploadBody, options?: UploadOptions): Promise<void> {
     await this.#inner.upload(this.#full(name), body, options);
   }
+  async linkFrom(name: string, path: string, options?: CallOptions): Promise<boolean> {
+    return await this.#inner.linkFrom?.(this.#full(name), path, options) ?? false;
+  }
+  async linkTo(name: string, path: string, options?: CallOptions): Promise<boolean> {
+    return await this.#inner.linkTo?.(this.#full(name), path, options) ?? false;
+  }
   async delete(name: string, options?: CallOptions): Promise<void> {
     await this.#inner.delete(this.#full(name), options);
   }
