@@ -284,7 +284,7 @@ async function downloadFile(
 ): Promise<void> {
   const temporary = `${path}.tmp`;
   if (
-    files instanceof SystemFiles && options.link === true && expected !== undefined &&
+    files instanceof SystemFiles && options.link === true &&
     await linkFile(bucket, files, object, path, expected, options.signal)
   ) return;
   const file = files.create(temporary);
@@ -316,13 +316,15 @@ async function linkFile(
   files: Files,
   object: string,
   path: string,
-  expected: BlockFile,
+  expected: BlockFile | undefined,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   files.remove(path);
   if (await bucket.linkTo?.(object, path, callOptions(signal)) !== true) return false;
   const size = files.stat(path)?.size;
-  if (expected.sizeBytes === 0 || expected.sizeBytes === size) return true;
+  if (expected === undefined || expected.sizeBytes === 0 || expected.sizeBytes === size) {
+    return true;
+  }
   files.remove(path);
   throw new CorruptionError(
     `the object has ${size} bytes, meta.json tells ${expected.sizeBytes}`,

@@ -30,7 +30,7 @@ import {
   type Tombstones,
   TOMBSTONES_FILE,
 } from "../tsdb/mod.ts";
-import { FilePool, FileWindow } from "./file_pool.ts";
+import type { FilePool, FileWindow } from "./file_pool.ts";
 import type { SymbolUnion } from "./symbol_union.ts";
 
 const SERIES_ALIGNMENT = 16;
@@ -122,7 +122,7 @@ export class BlockInput {
     } finally {
       file.close();
     }
-    this.#index = new FileWindow(pool, indexPath, windows.index);
+    this.#index = pool.window(indexPath, windows.index);
   }
 
   #addOldSymbols(reader: IndexReader, symbols: SymbolUnion): void {
@@ -291,7 +291,8 @@ export class BlockInput {
       );
     }
     const path = `${this.directory}/${CHUNKS_DIRECTORY}/${name}`;
-    const window = new FileWindow(this.#pool, path, this.#chunkWindow, this.#chunks?.bytes);
+    this.#chunks?.close();
+    const window = this.#pool.window(path, this.#chunkWindow);
     const at = window.load(0, SEGMENT_HEADER_SIZE);
     checkSegmentHeader(
       window.bytes.subarray(at, Math.min(window.length, SEGMENT_HEADER_SIZE)),

@@ -5,6 +5,7 @@
 import { errorKind, errorMessage } from "../base/mod.ts";
 import { type BlockHealth, type BlockIssueKind, blockIssues, verifyBlock } from "../block/mod.ts";
 import type { BlockMeta, Files } from "../tsdb/mod.ts";
+import { WindowMemory } from "./file_pool.ts";
 import { countSamples, mergeBlocks, type MergeOrder, type MergeReport } from "./merge_blocks.ts";
 import { compactedMeta, type GroupIdentity, repairedMeta } from "./result_meta.ts";
 import type { SetAsideReason } from "./set_aside.ts";
@@ -39,7 +40,11 @@ export type CompactOutcome =
 /**
  * Does the job in order; a source that is broken is an outcome, what the disk refuses is thrown.
  */
-export async function compactBlocks(files: Files, order: CompactOrder): Promise<CompactOutcome> {
+export async function compactBlocks(
+  files: Files,
+  order: CompactOrder,
+  memory = new WindowMemory(),
+): Promise<CompactOutcome> {
   for (const [source, directory] of order.sources.entries()) {
     const refused = await checkSource(files, directory, source, order);
     if (refused !== undefined) return refused;
@@ -61,7 +66,7 @@ export async function compactBlocks(files: Files, order: CompactOrder): Promise<
     return { kind: "refused", source, reason: "broken-block", message };
   }
   if (report.meta === undefined) return { kind: "compacted", report };
-  return await checkResult(files, order, report, report.meta);
+  return await checkResult(files, order, report, report.meta, memory);
 }
 
 async function checkSource(
@@ -103,6 +108,7 @@ async function checkResult(
   order: CompactOrder,
   report: MergeReport,
   meta: BlockMeta,
+  memory: WindowMemory,
 ): Promise<CompactOutcome> {
   const directory = `${order.directory}/${order.ulid}`;
   const wrong = (message: string): CompactOutcome => {
@@ -119,7 +125,7 @@ async function checkResult(
   );
   if (issues.length > 0) return wrong(`the result is not sound: ${issues[0]!.message}`);
   // Every chunk as it was written, by its checksum.
-  const held = countSamples(files, directory);
+  const held = countSamples(files, directory, memory);
   if (held !== meta.stats.numSamples) {
     return wrong(`the result holds ${held} samples of ${meta.stats.numSamples}`);
   }

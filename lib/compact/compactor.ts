@@ -164,9 +164,9 @@ export class Compactor {
       }
     };
     await stage("compaction", async () => {
-      const round = await this.#compact(errors, signal);
-      compactions = round;
+      compactions = await this.#compact(errors, signal);
     });
+    this.#parts.jobs.rest();
     const { downsample, options } = this.#parts;
     if (downsample !== undefined && options.downsampling) {
       // Twice: what the first pass makes may be due for the next resolution.

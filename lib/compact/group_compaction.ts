@@ -114,7 +114,7 @@ class GroupRun {
   async run(): Promise<GroupRound> {
     for (const [i, step] of this.#steps.entries()) {
       while (this.#running.size > 0 && !this.#hasRoom(step)) await Promise.race(this.#running);
-      if (this.#failure !== undefined || this.#signal?.aborted === true) break;
+      if (this.#mustStop()) break;
       // The first look was counted, whatever it found.
       if (i > 0) this.#parts.metrics.runsStarted.with(this.#resolution).inc();
       this.#start(step);
@@ -123,6 +123,13 @@ class GroupRun {
     if (this.#failure !== undefined) throw this.#failure.error;
     throwIfAborted(this.#signal);
     return { made: this.#made, again: true };
+  }
+
+  /** What is refused concerns its own step only, when steps do not build on each other. */
+  #mustStop(): boolean {
+    if (this.#signal?.aborted === true) return true;
+    if (this.#failure === undefined) return false;
+    return !(this.#parts.stepwise && this.#failure.error instanceof SetAsideError);
   }
 
   /** Small blocks are made together, as most of their time is waiting for the bucket. */

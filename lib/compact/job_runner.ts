@@ -7,6 +7,8 @@ import type { JobNews } from "./job_worker.ts";
 /** Runs jobs; as many at once as its owner allows. */
 export interface JobRunner {
   run(order: CompactOrder, signal?: AbortSignal): Promise<CompactOutcome>;
+  /** Gives memory back while nothing runs; the next job starts anew. */
+  rest(): void;
   /** Ends workers; nothing runs afterwards. */
   close(): void;
 }
@@ -21,6 +23,7 @@ export class InlineJobs implements JobRunner {
     throwIfAborted(signal);
     return compactBlocks(this.#files, order);
   }
+  rest(): void {}
   close(): void {}
 }
 
@@ -42,6 +45,14 @@ export class WorkerJobs implements JobRunner {
       else this.#all.delete(worker);
       throw error;
     }
+  }
+
+  rest(): void {
+    for (const worker of this.#idle) {
+      worker.close();
+      this.#all.delete(worker);
+    }
+    this.#idle.length = 0;
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 import { type ErrorKind, errorKind, errorMessage } from "../base/mod.ts";
 import { SystemFiles } from "../tsdb/mod.ts";
 import { compactBlocks, type CompactOrder, type CompactOutcome } from "./compact_job.ts";
+import { WindowMemory } from "./file_pool.ts";
 
 /** What the worker tells: that it takes orders, then how each one ended. */
 export type JobNews =
@@ -17,11 +18,12 @@ interface WorkerScope {
 const READY_EVERY = 250;
 const scope = globalThis as unknown as WorkerScope;
 const files = new SystemFiles();
+const memory = new WindowMemory();
 
 scope.onmessage = async (event) => {
   clearInterval(greeting);
   try {
-    scope.postMessage({ kind: "done", outcome: await compactBlocks(files, event.data) });
+    scope.postMessage({ kind: "done", outcome: await compactBlocks(files, event.data, memory) });
   } catch (error) {
     scope.postMessage({ kind: "failed", error: errorKind(error), message: errorMessage(error) });
   }

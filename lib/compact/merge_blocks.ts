@@ -9,7 +9,7 @@ import { assert, CorruptionError, LoserTree } from "../base/mod.ts";
 import { aggrSampleCount, chunkSampleCount, ENCODING_AGGR, ENCODING_XOR } from "../chunks/mod.ts";
 import { type BlockMeta, type Files, mergeRanges } from "../tsdb/mod.ts";
 import { BlockInput, compareLabelPlaces } from "./block_input.ts";
-import { FilePool } from "./file_pool.ts";
+import { FilePool, type WindowMemory } from "./file_pool.ts";
 import { MergeOutput } from "./merge_output.ts";
 import { type ClusterChunk, type CompactionDedup, OverlapMerger } from "./overlap_merger.ts";
 import { SymbolUnion } from "./symbol_union.ts";
@@ -62,9 +62,10 @@ export function mergeBlocks(
   files: Files,
   order: MergeOrder,
   describe: (sources: readonly BlockMeta[], counted: MergedCounts) => BlockMeta,
+  memory?: WindowMemory,
 ): MergeReport {
   assert(order.sources.length > 0, "a merge has a source");
-  const pool = new FilePool(files);
+  const pool = new FilePool(files, memory);
   try {
     return new BlockMerge(files, pool, order).run(describe);
   } finally {
@@ -383,8 +384,8 @@ function samplesOf(input: BlockInput): number {
  *
  * Throws: CorruptionError that names the place.
  */
-export function countSamples(files: Files, directory: string): number {
-  const pool = new FilePool(files);
+export function countSamples(files: Files, directory: string, memory?: WindowMemory): number {
+  const pool = new FilePool(files, memory);
   try {
     const union = new SymbolUnion();
     const windows = { index: MAX_INDEX_WINDOW, chunks: MAX_WINDOW };
