@@ -60,6 +60,11 @@ export const storeFlags = {
     "0",
     "Most bytes of postings, series and chunks that one request may use; beyond it the request fails. 0 means no limit.",
   ),
+  memoryBudget: flag.size(
+    "store.memory-budget",
+    "0",
+    "Memory that the process may take. Requests that would lead beyond it fail and say what to narrow; others wait while little is left. It must hold the index cache, too. 0 means no limit.",
+  ),
   maxConcurrency: flag.int(
     "store.grpc.series-max-concurrency",
     "20",

@@ -14,10 +14,12 @@ import { EMPTY_LABELS, parseRelabelRules, relabel } from "../lib/model/mod.ts";
 import type { Bucket } from "../lib/objstore/mod.ts";
 import {
   BucketStore,
+  budgetOfProcess,
   type CacheEnv,
   CacheMetrics,
   HeaderPool,
   type IndexCache,
+  MemoryBudget,
   openCachingBucket,
   openIndexCache,
   plainIndexCache,
@@ -91,6 +93,7 @@ export async function makeStore(
       samples: config.limitSamples,
       bytes: config.limitBytes,
     },
+    memory: memoryBudget(config),
     maxConcurrency: config.maxConcurrency,
     minTime,
     maxTime,
@@ -103,6 +106,15 @@ export async function makeStore(
     seriesEstimate: Math.max(16, config.seriesEstimate),
     chunkEstimate: Math.max(16, config.chunkEstimate),
   });
+}
+
+/** What requests may hold of `--store.memory-budget`. */
+function memoryBudget(config: Config): MemoryBudget {
+  const setting = "--store.memory-budget";
+  const total = config.memoryBudget;
+  if (total === 0) return new MemoryBudget(Infinity, setting);
+  const cache = config.indexCache.given ? 0 : config.indexCacheSize;
+  return budgetOfProcess({ total, cache, used: () => Deno.memoryUsage().rss, setting });
 }
 
 /** What caches need from this process. */

@@ -53,6 +53,7 @@ import {
   offsetOfRef,
   planPostings,
   type PostingsList,
+  type PostingsPlan,
   readU32,
   resolvePostings,
   segmentOfRef,
@@ -65,6 +66,7 @@ import type { OpenHeader } from "./header_pool.ts";
 import { type IndexCache, seriesPageKey } from "./cache/index_cache.ts";
 import { readPages } from "./cache/pages.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";
+import type { MemoryAccount } from "./memory_budget.ts";
 import { fetchItems, type RangeOptions, type ReadBytes } from "./range_reader.ts";
 import { DAMAGED, RawChunk, SeriesBatch, SPECIAL } from "./series_batch.ts";
 import { FullSort, HoldBack, SameOrder, SeriesItems, type SeriesOrder } from "./series_items.ts";
@@ -101,6 +103,11 @@ export class FinalLabels {
     this.#keep = keep;
   }
 
+  /** Number of label sets known so far. */
+  get count(): number {
+    return this.#known.size;
+  }
+
   /** The final labels of a series; undefined when it belongs to another shard. */
   of(raw: Labels): Labels | undefined {
     if (this.#known.has(raw)) return this.#known.get(raw);
@@ -126,6 +133,8 @@ export interface BlockRequest {
   readonly settings: ReadSettings;
   readonly limits: RequestLimits;
   readonly figures: RequestFigures;
+  /** What the request holds; given back when it ends. */
+  readonly memory: MemoryAccount;
   readonly cache: IndexCache | undefined;
   /** Key of the matchers in the cache. */
   readonly selection: string;
@@ -170,10 +179,11 @@ export async function* blockSeries(
   request: BlockRequest,
 ): AsyncIterable<SeriesBatch> {
   const header = await openHeader(block);
+  const reader = new BlockReader(block, header, labels, request);
   try {
-    yield* new BlockReader(block, header, labels, request).loaded();
+    yield* reader.loaded();
   } finally {
-    header.release();
+    reader.close();
   }
 }
 
@@ -184,12 +194,11 @@ export async function* blockLabels(
   request: BlockRequest,
 ): AsyncIterable<readonly Labels[]> {
   const header = await openHeader(block);
+  const reader = new BlockReader(block, header, labels, request);
   try {
-    for await (const items of new BlockReader(block, header, labels, request).batches()) {
-      yield items.labels;
-    }
+    for await (const items of reader.batches()) yield items.labels;
   } finally {
-    header.release();
+    reader.close();
   }
 }
 
@@ -208,6 +217,7 @@ class BlockReader {
   readonly #labels: FinalLabels;
   readonly #request: BlockRequest;
   readonly #breather = new Breather();
+  #held = 0;
 
   constructor(
     block: BucketBlock,
@@ -221,6 +231,19 @@ class BlockReader {
     this.#request = request;
   }
 
+  /** Takes memory that is given back when the block was read. */
+  #hold(bytes: number): void {
+    this.#request.memory.take(bytes);
+    this.#held += bytes;
+  }
+
+  /** Call once, at the end. */
+  close(): void {
+    this.#header.release();
+    this.#request.memory.give(this.#held);
+    this.#held = 0;
+  }
+
   /** Selected series in their final order with their chunks, batch by batch. */
   async *loaded(): AsyncIterable<SeriesBatch> {
     const { limit, skipChunks, signal } = this.#request;
@@ -229,10 +252,12 @@ class BlockReader {
     for await (const { items, order } of this.#ordered()) {
       for (let from = 0; from < order.length;) {
         throwIfAborted(signal);
-        const to = skipChunks ? order.length : this.#batchEnd(items, order, from);
+        const { to, bytes } = skipChunks
+          ? { to: order.length, bytes: 0 }
+          : this.#batchEnd(items, order, from);
         const batch = skipChunks
           ? labelsOnly(items, order)
-          : await this.#load(items, order, from, to);
+          : await this.#load(items, order, from, to, bytes);
         yield batch;
         if (limit > 0) {
           for (const labels of batch.labels) {
@@ -277,11 +302,13 @@ class BlockReader {
       figures.postings.touchedBytes += known.byteLength;
       if (known.length === 0) figures.emptyPostings++;
       limits.series(known.length);
+      this.#hold(known.byteLength);
       return { refs: known, deferred: [] };
     }
     const planned = planPostings(this.#header.tables, matchers, { deferWalks: true });
     const left = deferGroups(planned, this.#request.settings.defer);
     const { plan, deferred } = left;
+    this.#hold(plannedBytes(plan));
     if (deferred.length > 0) {
       figures.deferredByKeys += left.byKeys;
       figures.deferredBySize += left.bySize;
@@ -364,12 +391,13 @@ class BlockReader {
     const { refs, deferred } = selection;
     const reader = new LabelReader(this.#header.tables);
     const { version } = this.#header.tables;
+    this.#hold(refs.length * 8);
     const starts = Float64Array.from(refs, (ref) => seriesOffset(version, ref));
     for (let from = 0; from < starts.length;) {
       throwIfAborted(this.#request.signal);
-      const to = this.#seriesBatchEnd(starts, from);
+      const { to, bytes } = this.#seriesBatchEnd(starts, from);
       try {
-        yield await this.#readSeries(starts.subarray(from, to), deferred, reader);
+        yield await this.#readSeries(starts.subarray(from, to), bytes, deferred, reader);
       } catch (error) {
         throw blockError("preload series", ulid, error);
       }
@@ -385,7 +413,7 @@ class BlockReader {
   }
 
   /** End of a batch that takes about `batchBytes` to read. */
-  #seriesBatchEnd(starts: Float64Array, from: number): number {
+  #seriesBatchEnd(starts: Float64Array, from: number): { to: number; bytes: number } {
     const { batchBytes, settings } = this.#request;
     const most = Math.min(starts.length, from + settings.batchSeries);
     const estimate = this.#seriesEstimate();
@@ -393,11 +421,12 @@ class BlockReader {
     let to = from + 1;
     while (to < most) {
       const step = starts[to]! - starts[to - 1]!;
-      bytes += step <= settings.ranges.gap + estimate ? step : estimate;
-      if (bytes > batchBytes) break;
+      const more = step <= settings.ranges.gap + estimate ? step : estimate;
+      if (bytes + more > batchBytes) break;
+      bytes += more;
       to++;
     }
-    return to;
+    return { to, bytes };
   }
 
   /** Reads of series entries, through the cache where there is one. */
@@ -435,13 +464,17 @@ class BlockReader {
 
   async #readSeries(
     starts: Float64Array,
+    estimate: number,
     deferred: readonly Matcher[],
     reader: LabelReader,
   ): Promise<SeriesItems> {
-    const { minTime, maxTime, figures, limits, settings, skipChunks, pool } = this.#request;
+    const { minTime, maxTime, figures, limits, memory, settings, skipChunks, pool } = this.#request;
     const { indexObject } = this.#block;
     const { toc, space } = this.#header;
     const before = figures.series.fetchedBytes;
+    const room = Math.min(starts.length * CHUNKS_EXPECTED, 65536);
+    const reading = estimate + starts.length * ITEM_BYTES + room * CHUNK_REF_BYTES;
+    memory.take(reading);
     const source = this.#seriesReader();
     const fetched = await fetchItems(
       source.read,
@@ -459,8 +492,9 @@ class BlockReader {
     const fromBucket = source.fromBucket();
     limits.bytes(bytes, fromBucket > 0 ? "fetching series" : "loading series from index cache");
     figures.series.fetchedBytes = before + Math.min(bytes, fromBucket);
-    const items = new SeriesItems(Math.min(starts.length * CHUNKS_EXPECTED, 65536));
+    const items = new SeriesItems(room);
     const entry = new SeriesEntry();
+    const known = this.#labels.count;
     let matched = 0;
     for (let i = 0; i < starts.length; i++) {
       const r = fetched.regionOf[i]!;
@@ -477,6 +511,10 @@ class BlockReader {
       if (labels !== undefined) items.add(labels, raw, entry, minTime, maxTime);
     }
     for (const region of fetched.regions) pool?.give(region);
+    memory.give(reading);
+    // Labels stay known to the request, the rest to the block.
+    memory.take((this.#labels.count - known) * LABELS_BYTES);
+    this.#hold(items.count * ITEM_BYTES + items.chunkCount * CHUNK_REF_BYTES);
     figures.series.touched += starts.length;
     if (fromBucket > 0) figures.series.fetched += starts.length;
     if (deferred.length > 0) limits.series(matched);
@@ -493,7 +531,11 @@ class BlockReader {
   }
 
   /** End of a batch whose chunks take about `batchBytes`, gaps that are read with them included. */
-  #batchEnd(items: SeriesItems, order: readonly number[], from: number): number {
+  #batchEnd(
+    items: SeriesItems,
+    order: readonly number[],
+    from: number,
+  ): { to: number; bytes: number } {
     const { batchBytes, settings } = this.#request;
     const estimate = this.#chunkEstimate();
     const { refs, starts, labels } = items;
@@ -514,7 +556,7 @@ class BlockReader {
       // Equal labels stay together: a series never goes on in the next batch.
       if (!equalLabels(labels[order[to]!]!, labels[order[to - 1]!]!)) break;
     }
-    return to;
+    return { to, bytes: bytes + estimate };
   }
 
   /** The series of order[from, to) with their chunks. */
@@ -523,11 +565,15 @@ class BlockReader {
     order: readonly number[],
     from: number,
     to: number,
+    estimate: number,
   ): Promise<SeriesBatch> {
     const { starts } = items;
     let count = 0;
     for (let k = from; k < to; k++) count += starts[order[k]! + 1]! - starts[order[k]!]!;
-    const batch = new SeriesBatch(count, this.#request.chunkPool);
+    const { memory, chunkPool } = this.#request;
+    const bytes = estimate + count * CHUNK_BYTES;
+    memory.take(bytes);
+    const batch = new SeriesBatch(count, chunkPool, () => memory.give(bytes));
     const refs = new Float64Array(count);
     let n = 0;
     let ascending = true;
@@ -706,6 +752,22 @@ class BlockReader {
 /** Series entries are cached in pages of this size, bytes, for this time, ms. */
 const SERIES_PAGE = 16 * 1024;
 const SERIES_TTL = 24 * 3_600_000;
+
+/** What labels, a series, a reference of a chunk, and a chunk beside its data take, bytes. */
+const LABELS_BYTES = 300;
+const ITEM_BYTES = 48;
+const CHUNK_REF_BYTES = 24;
+const CHUNK_BYTES = 40;
+
+/** Bytes of the postings of a plan and of what comes of them. */
+function plannedBytes(plan: PostingsPlan): number {
+  let bytes = 0;
+  for (const { lists, cardinality } of [...plan.adds, ...plan.removes]) {
+    bytes += cardinality * 8 + lists.length * 200;
+  }
+  if (plan.all !== undefined) bytes += (plan.all.end - plan.all.offset) * 2;
+  return bytes;
+}
 
 /** Chunks that a series of a two-hour block usually has. */
 const CHUNKS_EXPECTED = 5;

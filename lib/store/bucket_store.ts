@@ -58,6 +58,7 @@ import { BucketBlock } from "./bucket_block.ts";
 import { type IndexCache, selectionKey } from "./cache/index_cache.ts";
 import type { HeaderPool } from "./header_pool.ts";
 import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";
+import { type MemoryAccount, MemoryBudget } from "./memory_budget.ts";
 import { NO_LIMITS, RequestFigures, type RequestLimitOptions, RequestLimits } from "./limits.ts";
 import { LOCAL_RANGES, REMOTE_RANGES } from "./range_reader.ts";
 import { FrameSink, MessageSink } from "./series_sink.ts";
@@ -73,6 +74,8 @@ export interface BucketStoreOptions {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly limits?: RequestLimitOptions;
+  /** Memory of all requests together; no limit when absent. */
+  readonly memory?: MemoryBudget;
   /** Series calls at once; 0 = no limit. */
   readonly maxConcurrency?: number;
   /** Requests reach no further than this, ms. */
@@ -109,6 +112,7 @@ export class BucketStore implements Store {
   readonly #options: BucketStoreOptions;
   readonly #clock: Clock;
   readonly #gate: Gate;
+  readonly #memory: MemoryBudget;
   readonly #settings: ReadSettings;
   readonly #batchLimits: { readonly least: number; readonly most: number };
   readonly #blocks = new Map<string, BucketBlock>();
@@ -136,6 +140,7 @@ export class BucketStore implements Store {
     this.#batchLimits = local
       ? { least: 64 * 1024, most: 1024 * 1024 }
       : { least: 512 * 1024, most: 8 * 1024 * 1024 };
+    this.#memory = options.memory ?? new MemoryBudget(Infinity, "the setting");
     this.#gate = new Gate(options.maxConcurrency ?? 0);
     options.metrics.gateMax.set(options.maxConcurrency ?? 0);
   }
@@ -364,19 +369,24 @@ export class BucketStore implements Store {
     const release = await this.#gate.enter(context.signal);
     metrics.admitted((performance.now() - waited) / 1000);
     metrics.gateInFlight.set(this.#gate.inFlight);
-    const query = this.#query(request, context);
+    let query: Query | undefined;
     try {
+      query = await this.#query(request, context);
       yield* this.#run(request, query, sink, tell, chunkPool);
     } finally {
       release();
       metrics.gateInFlight.set(this.#gate.inFlight);
-      query.end();
+      query?.end();
     }
   }
 
-  #query(request: Pick<SeriesRequest, "partialResponse">, context: CallContext): Query {
+  async #query(
+    request: Pick<SeriesRequest, "partialResponse">,
+    context: CallContext,
+  ): Promise<Query> {
     const abort = request.partialResponse === "abort";
-    return new Query(this.#options, context, abort, this.#tenants.label(context.tenant));
+    const memory = await this.#memory.admit(context.signal);
+    return new Query(this.#options, context, abort, this.#tenants.label(context.tenant), memory);
   }
 
   async *#run<T>(
@@ -459,6 +469,7 @@ export class BucketStore implements Store {
       settings: this.#settings,
       limits: query.limits,
       figures: query.figures,
+      memory: query.memory,
       cache: this.#options.cache,
       signal: query.context.signal,
       pool: this.#pool,
@@ -524,7 +535,7 @@ export class BucketStore implements Store {
     context: CallContext,
     from: LabelSource,
   ): Promise<StringsResponse> {
-    const query = this.#query(request, context);
+    const query = await this.#query(request, context);
     const limits = this.#timeLimits();
     const minTime = Math.max(request.start, limits.minTime);
     const maxTime = Math.min(request.end, limits.maxTime);
@@ -629,6 +640,7 @@ class Query {
   readonly context: CallContext;
   readonly limits: RequestLimits;
   readonly figures = new RequestFigures();
+  readonly memory: MemoryAccount;
   times: { readonly getAll: number; readonly merge: number } | undefined;
   readonly #abort: boolean;
   readonly #metrics: StoreMetrics;
@@ -641,7 +653,9 @@ class Query {
     context: CallContext,
     abort: boolean,
     tenant: string,
+    memory: MemoryAccount,
   ) {
+    this.memory = memory;
     this.context = context;
     this.#abort = abort;
     this.#metrics = options.metrics;
@@ -709,6 +723,7 @@ class Query {
   }
 
   end(): void {
+    this.memory.close();
     this.figures.sentChunkBytes = this.figures.chunks.touchedBytes;
     this.#metrics.observe(this.figures, this.#tenant, this.times);
   }

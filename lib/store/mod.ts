@@ -10,6 +10,7 @@ export * from "./cache/cache_metrics.ts";
 export * from "./cache/index_cache.ts";
 export * from "./header_pool.ts";
 export * from "./limits.ts";
+export * from "./memory_budget.ts";
 export * from "./store_metrics.ts";
 export * from "./prometheus_catalog.ts";
 export * from "./prometheus_client.ts";

@@ -25,10 +25,12 @@ export class SeriesBatch {
   readonly objects = new Map<number, readonly AggrChunk[]>();
 
   readonly #pool: BufferPool | undefined;
+  #released: (() => void) | undefined;
 
-  /** `pool` gets the regions back on release(). */
-  constructor(chunkCount: number, pool?: BufferPool) {
+  /** `pool` gets the regions back on release(), and `released` is called. */
+  constructor(chunkCount: number, pool?: BufferPool, released?: () => void) {
     this.#pool = pool;
+    this.#released = released;
     this.minTimes = new Float64Array(chunkCount);
     this.maxTimes = new Float64Array(chunkCount);
     this.encodings = new Uint8Array(chunkCount);
@@ -47,7 +49,7 @@ export class SeriesBatch {
       const from = this.starts[i]!;
       return Array.from({ length: this.starts[i + 1]! - from }, (_, k) => from + k);
     });
-    const batch = new SeriesBatch(chunks.length, this.#pool);
+    const batch = new SeriesBatch(chunks.length, this.#pool, this.#released);
     chunks.forEach((k, n) => {
       batch.minTimes[n] = this.minTimes[k]!;
       batch.maxTimes[n] = this.maxTimes[k]!;
@@ -69,6 +71,8 @@ export class SeriesBatch {
 
   /** Gives the memory of the chunks back; nothing of them may be used afterwards. */
   release(): void {
+    this.#released?.();
+    this.#released = undefined;
     if (this.#pool === undefined) return;
     for (const region of this.regions) this.#pool.give(region);
     this.regions.length = 0;
