@@ -69,6 +69,7 @@ export const query = defineCommand({
       routePrefix: config.routePrefix === "" ? config.externalPrefix : config.routePrefix,
       cors: !config.disableCors,
       tenant: { header: config.tenantHeader, fallback: config.defaultTenant },
+      pages: config,
       addRoutes: part.addRoutes,
     });
     const grpc = grpcServer(config, env, { probe, services: part.services });

@@ -1,10 +1,16 @@
 /** The two servers of a command, made from the flags of `flags_common.ts`. */
 import type { Hono } from "hono";
-import { addStatusRoutes, createApp, requestLog, type TenantLabel } from "../lib/api/mod.ts";
+import {
+  addPageRoutes,
+  addStatusRoutes,
+  createApp,
+  requestLog,
+  type TenantLabel,
+} from "../lib/api/mod.ts";
 import { errorMessage, MnemeError } from "../lib/base/mod.ts";
 import { type ConfigOf, readRequestLogging } from "../lib/config/mod.ts";
 import type { ServerTls, Service } from "../lib/rpc/mod.ts";
-import { GrpcServer, HttpServer, Profiler } from "../lib/runtime/mod.ts";
+import { GrpcServer, HttpServer, PageFiles, Profiler } from "../lib/runtime/mod.ts";
 import type { Probe } from "../lib/telemetry/mod.ts";
 import type { CommandEnv } from "./command.ts";
 import type { grpcFlags, httpFlags } from "./flags_common.ts";
@@ -18,6 +24,8 @@ export function httpServer(
     readonly routePrefix?: string;
     readonly cors?: boolean;
     readonly tenant?: TenantLabel;
+    /** Where links of the web pages lead; absent = no pages. */
+    readonly pages?: { readonly externalPrefix: string; readonly prefixHeader: string };
     readonly addRoutes?: (api: Hono) => void;
   },
 ): HttpServer {
@@ -28,7 +36,7 @@ export function httpServer(
       "--http.config is not supported yet: TLS and authentication need a proxy in front",
     );
   }
-  const { addRoutes, ...appOptions } = options;
+  const { addRoutes, pages, ...appOptions } = options;
   const log = requestLogging(config).http;
   const logger = env.logger.with({ service: "http/server" });
   const port = config.httpAddress.port;
@@ -50,6 +58,15 @@ export function httpServer(
         cwd: Deno.cwd(),
       });
       addRoutes?.(api);
+      if (pages === undefined) return;
+      const folder = new URL("../ui/", import.meta.url).pathname;
+      addPageRoutes(api, {
+        ...pages,
+        load: new PageFiles({ folder, logger: env.logger }).load,
+        component: env.name,
+        version: env.build.version,
+        routePrefix: options.routePrefix ?? "",
+      });
     },
   );
   return new HttpServer({

@@ -71,6 +71,7 @@ export const standalone = defineCommand({
         routePrefix: config.routePrefix === "" ? config.externalPrefix : config.routePrefix,
         cors: !config.disableCors,
         tenant: { header: queryConfig.tenantHeader, fallback: queryConfig.defaultTenant },
+        pages: config,
         addRoutes: (api) => {
           querier.addRoutes(api);
           // The compactor knows all blocks of the bucket, not only those that are served.

@@ -34,7 +34,7 @@ export const store = defineCommand({
       const http = httpServer(config, env, {
         probe,
         cors: !config.disableCors,
-        ...(config.webDisable ? {} : { addRoutes: part.addRoutes }),
+        ...(config.webDisable ? {} : { pages: config, addRoutes: part.addRoutes }),
       });
       const grpc = grpcServer(config, env, {
         probe,

@@ -179,18 +179,20 @@ export const storeFlags = {
     "Announce the label that old queriers look for.",
     { hidden: true, noEffect: "no supported querier needs it" },
   ),
-  webDisable: flag.bool("web.disable", false, "Do not serve the list of blocks over HTTP."),
+  webDisable: flag.bool(
+    "web.disable",
+    false,
+    "Serve no web pages and no list of blocks over HTTP.",
+  ),
   externalPrefix: flag.string(
     "web.external-prefix",
     "",
     "Path put before the links of pages.",
-    { noEffect: "there are no pages yet" },
   ),
   prefixHeader: flag.string(
     "web.prefix-header",
     "",
     "Request header that holds the path to put before the links of pages.",
-    { noEffect: "there are no pages yet" },
   ),
   disableCors: flag.bool(
     "web.disable-cors",

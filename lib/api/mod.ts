@@ -15,6 +15,7 @@ export * from "./encode_result.ts";
 export * from "./envelope.ts";
 export * from "./http_metrics.ts";
 export * from "./label_name.ts";
+export * from "./pages.ts";
 export * from "./params.ts";
 export * from "./probe.ts";
 export * from "./query_settings.ts";

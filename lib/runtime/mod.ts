@@ -14,6 +14,7 @@ export * from "./grpc_server.ts";
 export * from "./grpc_trace.ts";
 export * from "./http_client.ts";
 export * from "./http_server.ts";
+export * from "./page_files.ts";
 export * from "./process_metrics.ts";
 export * from "./profiler.ts";
 export * from "./program.ts";

@@ -11,7 +11,7 @@ export interface Source {
 /** Tests, contract suites, benchmarks, fuzzers, examples, data makers: bound by fewer rules. */
 export function isTestFile(path: string): boolean {
   return /^(?:tests|examples|proto)\//.test(path) || path.includes("/testing/") ||
-    path.endsWith("/acceptance.ts") || /_(?:test|bench|fuzz)\.ts$/.test(path);
+    path.endsWith("/acceptance.ts") || /_(?:test|bench|fuzz)\.tsx?$/.test(path);
 }
 
 /** The module of a path in `lib/`, undefined elsewhere. */
@@ -41,6 +41,10 @@ export function checkLayers(source: Source): string[] {
     }
     const target = resolveFrom(source.path, specifier);
     const to = moduleOf(target);
+    if (target.startsWith("ui/") !== source.path.startsWith("ui/") && !isTestFile(source.path)) {
+      complaints.push(at(source, line, `'${specifier}': the pages are a tree of their own`));
+      continue;
+    }
     if (isTestFile(source.path)) continue;
     if (isTestFile(target)) {
       complaints.push(at(source, line, `'${specifier}' is for tests`));
@@ -175,7 +179,9 @@ export function checkName(path: string): string[] {
   }
   // Folders of examples carry the names people type.
   const named = path.replace(/^examples\/[a-z-]+\//, "examples/");
-  if (/\.ts$/.test(path) && !/^[a-z0-9_./]+$/.test(named)) return [`${path}: names are snake_case`];
+  if (/\.tsx?$/.test(path) && !/^[a-z0-9_./]+$/.test(named)) {
+    return [`${path}: names are snake_case`];
+  }
   return [];
 }
 
@@ -209,7 +215,7 @@ export function findCycles(sources: readonly Source[]): string[] {
   return complaints;
 }
 
-/** Files of `lib` that nothing reaches from a command, a `mod.ts`, a test or an example. */
+/** Files of `lib` and `ui` that nothing reaches from a command, a `mod.ts`, a test or an example. */
 export function findDeadFiles(sources: readonly Source[]): string[] {
   const used = new Set<string>();
   for (const source of sources) {
@@ -219,7 +225,9 @@ export function findDeadFiles(sources: readonly Source[]): string[] {
   }
   return sources
     .map(({ path }) => path)
-    .filter((path) => path.startsWith("lib/") && !isTestFile(path) && !path.endsWith("/mod.ts"))
+    .filter((path) => /^(?:lib|ui)\//.test(path) && !isTestFile(path) && !path.endsWith("/mod.ts"))
+    // Where the pages and their build begin.
+    .filter((path) => path !== "ui/main.tsx" && path !== "ui/build.ts")
     .filter((path) => !used.has(path))
     .map((path) => `${path}: nothing imports it`);
 }

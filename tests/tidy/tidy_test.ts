@@ -22,6 +22,7 @@ const SKIPPED = new Set([
   "dist",
   "coverage",
   ".bench",
+  ".screenshots",
 ]);
 
 function* walk(folder = ""): Generator<string> {
@@ -43,7 +44,7 @@ for (const path of paths) {
   else texts.push({ path, text: new TextDecoder().decode(bytes) });
 }
 const sources = texts.filter(({ path }) =>
-  /^(?:mod\.ts$|(?:cmd|lib|tests|examples)\/.*\.ts$)/.test(path)
+  /^(?:mod\.ts$|(?:cmd|lib|tests|examples|ui)\/.*\.tsx?$)/.test(path)
 );
 
 function none(complaints: readonly string[]): void {

@@ -1,0 +1,360 @@
+/** The graph: lines, stacked areas or a heat map on canvas, with a tooltip and zoom by drag. */
+import uPlot from "uplot";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { ExemplarsJson } from "../api/types.ts";
+import { useApp } from "../app/context.ts";
+import { type Colors, currentColors, onColorsChanged } from "../app/theme.ts";
+import { type Frame, stackRows } from "../model/frame.ts";
+import type { Heatmap } from "../model/heatmap.ts";
+import { shortNumber } from "../model/numbers.ts";
+import { tickSpacing, type ZoneClock } from "../model/times.ts";
+import { useWidth } from "../parts/virtual_rows.tsx";
+import { drawExemplars, type ExemplarPoint, exemplarPoints, nearestExemplar } from "./exemplars.ts";
+import { heatColor, seriesColor, withAlpha } from "./palette.ts";
+import { Tooltip, type TooltipState } from "./tooltip.tsx";
+
+/** Height of a graph, px. */
+const HEIGHT = 320;
+/** How near the pointer must be to a line to name it, px. */
+const NEAR = 40;
+/** With more lines than these, the one under the pointer is not lifted out: it would lag. */
+const MAX_FOCUS = 60;
+
+/** Where the plot lies in its box, px: for what is drawn below it. */
+export interface PlotArea {
+  readonly left: number;
+  readonly width: number;
+}
+
+interface ChartProps {
+  readonly frame: Frame;
+  readonly heatmap: Heatmap | undefined;
+  readonly display: "lines" | "stacked" | "heatmap";
+  readonly fromZero: boolean;
+  readonly shown: readonly boolean[];
+  readonly focus: number | undefined;
+  readonly exemplars: readonly ExemplarsJson[];
+  readonly start: number;
+  readonly end: number;
+  readonly onZoom: (from: number, to: number) => void;
+  readonly onZoomOut: () => void;
+  readonly onArea: (area: PlotArea) => void;
+}
+
+/** Draws again when data or display change; the rest follows without a new plot. */
+export function Chart(props: ChartProps) {
+  const app = useApp();
+  const [box, width] = useWidth();
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const [tooltip, setTooltip] = useState<TooltipState>();
+  const [theme, setTheme] = useState(0);
+  const latest = useRef(props);
+  latest.current = props;
+  useEffect(() => onColorsChanged(() => setTheme((n) => n + 1)), []);
+  const { frame, heatmap, display, shown, fromZero, exemplars } = props;
+  const clock = app.clock.value;
+  useEffect(() => {
+    if (width === 0) return;
+    const colors = currentColors();
+    const points = exemplarPoints(exemplars);
+    const made = new uPlot(
+      chartOptions({ props: latest.current, width, clock, colors, points, latest, setTooltip }),
+      chartData(latest.current),
+      host.current!,
+    );
+    plot.current = made;
+    const { left, width: plotWidth } = made.bbox;
+    props.onArea({ left: left / devicePixelRatio, width: plotWidth / devicePixelRatio });
+    return () => {
+      made.destroy();
+      plot.current = undefined;
+      setTooltip(undefined);
+    };
+  }, [frame, heatmap, display, shown, fromZero, exemplars, width, clock, theme]);
+  useEffect(() => {
+    if (display === "heatmap" || plot.current === undefined || frame.rows.length > MAX_FOCUS) {
+      return;
+    }
+    plot.current.setSeries(props.focus === undefined ? null : props.focus + 1, {
+      focus: props.focus !== undefined,
+    });
+  }, [props.focus]);
+  return (
+    <div class="chart" ref={box} onDblClick={props.onZoomOut}>
+      <div
+        ref={host}
+        class="chart-canvas"
+        role="img"
+        aria-label={`Graph of ${frame.labels.length} series from ${clock.format(props.start)} to ${
+          clock.format(props.end)
+        }; the table has the values`}
+        style={{ height: `${HEIGHT}px` }}
+      />
+      {tooltip !== undefined && <Tooltip state={tooltip} clock={clock} width={width} />}
+    </div>
+  );
+}
+
+function chartData({ frame, heatmap, display, shown }: ChartProps): uPlot.AlignedData {
+  if (display === "heatmap" && heatmap !== undefined) {
+    return [heatmap.times, heatmap.times.map((_, i) => i === 0 ? 0 : heatmap.lower.length)];
+  }
+  const rows = display === "stacked" ? stackRows(frame.rows, shown) : frame.rows;
+  return [frame.times, ...rows];
+}
+
+interface Making {
+  readonly props: ChartProps;
+  readonly width: number;
+  readonly clock: ZoneClock;
+  readonly colors: Colors;
+  readonly points: readonly ExemplarPoint[];
+  readonly latest: { readonly current: ChartProps };
+  readonly setTooltip: (state: TooltipState | undefined) => void;
+}
+
+function chartOptions(making: Making): uPlot.Options {
+  const { props, width, colors, clock, latest } = making;
+  const { frame, display, start, end, shown } = props;
+  const stacked = display === "stacked";
+  const heat = display === "heatmap" ? props.heatmap : undefined;
+  const many = frame.rows.length > 200;
+  return {
+    width,
+    height: HEIGHT,
+    ms: 1,
+    padding: [12, 12, 0, 0],
+    legend: { show: false },
+    cursor: {
+      y: false,
+      points: { show: heat === undefined && frame.rows.length <= MAX_FOCUS },
+      drag: { x: true, y: false, setScale: false },
+      sync: { key: "mneme", setSeries: false },
+    },
+    focus: { alpha: 0.25 },
+    scales: {
+      x: { time: false, min: start, max: end, range: [start, end] },
+      y: heat !== undefined
+        ? { range: [0, heat.lower.length] }
+        : { range: (_u, min, max) => valueRange(min, max, props.fromZero || stacked) },
+    },
+    axes: [
+      timeAxis(clock, colors),
+      heat === undefined ? valueAxis(colors) : bucketAxis(heat, colors),
+    ],
+    series: [
+      {},
+      ...(heat !== undefined
+        ? [{ show: true, stroke: "transparent", points: { show: false } }]
+        : frame.rows.map((_, i): uPlot.Series => {
+          const color = seriesColor(i, colors.dark);
+          return {
+            show: shown[i] ?? true,
+            stroke: color,
+            width: many ? 1 : 1.5,
+            points: { filter: isolated, show: false, size: 5 },
+            ...(stacked && i === 0 ? { fill: withAlpha(color, 0.55) } : {}),
+          };
+        })),
+    ],
+    ...(stacked ? { bands: stackBands(props, colors.dark) } : {}),
+    hooks: {
+      setSelect: [(u) => {
+        const { left, width: selected } = u.select;
+        if (selected < 4) return;
+        const from = u.posToVal(left, "x");
+        const to = u.posToVal(left + selected, "x");
+        u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        latest.current.onZoom(from, to);
+      }],
+      setCursor: [(u) => making.setTooltip(tooltipAt(u, making))],
+      draw: [
+        (u) => heat !== undefined && drawHeat(u, heat, colors.dark),
+        (u) => making.points.length > 0 && drawExemplars(u, making.points, colors),
+      ],
+    },
+  };
+}
+
+/** Single samples between gaps have no line: they, and only they, need a point. */
+const isolated: uPlot.Series.Points.Filter = (u, seriesIndex) => {
+  const values = u.data[seriesIndex]!;
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
+  }
+  return found.length === 0 ? null : found;
+};
+
+function stackBands({ frame, shown }: ChartProps, dark: boolean): uPlot.Band[] {
+  const visible = frame.rows.map((_, i) => i).filter((i) => shown[i]);
+  return visible.slice(1).map((i, at) => ({
+    series: [i + 1, visible[at]! + 1],
+    fill: withAlpha(seriesColor(i, dark), 0.55),
+  }));
+}
+
+function valueRange(min: number | null, max: number | null, fromZero: boolean): [number, number] {
+  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
+  const low = fromZero ? Math.min(0, min) : min;
+  const high = fromZero ? Math.max(0, max) : max;
+  if (low === high) {
+    const pad = Math.abs(low) * 0.1 || 1;
+    return [low - (fromZero && low === 0 ? 0 : pad), high + pad];
+  }
+  const pad = (high - low) * 0.06;
+  return [low === 0 || fromZero && low >= 0 ? low : low - pad, high + pad];
+}
+
+function timeAxis(clock: ZoneClock, colors: Colors): uPlot.Axis {
+  return {
+    stroke: colors.dim,
+    font: "11px ui-sans-serif, system-ui, sans-serif",
+    grid: { stroke: colors.line, width: 1 },
+    ticks: { stroke: colors.line, width: 1, size: 4 },
+    gap: 6,
+    size: 30,
+    splits: (u, _axis, min, max) => {
+      const spacing = tickSpacing(max - min, Math.max(2, u.bbox.width / devicePixelRatio / 90));
+      // Days begin at midnight of the zone, not of UTC.
+      const offset = spacing < 3_600_000 ? 0 : (clock.parse("1970-01-01") ?? 0) + shift(clock, min);
+      const first = Math.ceil((min - offset) / spacing) * spacing + offset;
+      const out: number[] = [];
+      for (let t = first; t <= max && out.length < 200; t += spacing) out.push(t);
+      return out;
+    },
+    values: (_u, splits) =>
+      splits.map((t) => clock.tick(t, splits.length > 1 ? splits[1]! - splits[0]! : 60_000)),
+  };
+}
+
+/** How far the zone's day at a time begins after that of 1970: summer time. */
+function shift(clock: ZoneClock, ms: number): number {
+  const day = clock.parse(clock.date(ms));
+  return day === undefined
+    ? 0
+    : (((day - (clock.parse("1970-01-01") ?? 0)) % 86_400_000) + 86_400_000) % 86_400_000;
+}
+
+const AXIS_FONT = "11px ui-sans-serif, system-ui, sans-serif";
+
+function axisSize(u: uPlot, values: string[] | null): number {
+  u.ctx.save();
+  u.ctx.font = AXIS_FONT;
+  const widest = (values ?? []).reduce((m, v) => Math.max(m, u.ctx.measureText(v).width), 0);
+  u.ctx.restore();
+  return Math.max(44, Math.ceil(widest) + 18);
+}
+
+function valueAxis(colors: Colors): uPlot.Axis {
+  return {
+    stroke: colors.dim,
+    font: AXIS_FONT,
+    grid: { stroke: colors.line, width: 1 },
+    ticks: { show: false },
+    gap: 6,
+    size: axisSize,
+    values: (_u, splits) => {
+      // As many digits as neighbouring ticks need to differ.
+      const step = splits.length > 1 ? Math.abs(splits[1]! - splits[0]!) : 1;
+      const largest = splits.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+      const digits = Math.min(12, Math.max(3, Math.ceil(Math.log10(largest / step || 1)) + 2));
+      return splits.map((v) => shortNumber(v, digits));
+    },
+  };
+}
+
+function bucketAxis(heat: Heatmap, colors: Colors): uPlot.Axis {
+  const rows = heat.lower.length;
+  const every = Math.max(1, Math.ceil(rows / 12));
+  return {
+    ...valueAxis(colors),
+    grid: { show: false },
+    splits: () =>
+      Array.from({ length: Math.floor(rows / every) + 1 }, (_, i) => Math.min(rows, i * every)),
+    values: (_u, splits) =>
+      splits.map((row) => shortNumber(row >= rows ? heat.upper[rows - 1]! : heat.lower[row]!, 3)),
+  };
+}
+
+function drawHeat(u: uPlot, heat: Heatmap, dark: boolean): void {
+  const { ctx } = u;
+  const width = heat.times.length;
+  const step = width > 1 ? heat.times[1]! - heat.times[0]! : 60_000;
+  const { left, top, width: w, height: h } = u.bbox;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, w, h);
+  ctx.clip();
+  for (let row = 0; row < heat.lower.length; row++) {
+    const y = u.valToPos(row + 1, "y", true);
+    const height = Math.max(1, u.valToPos(row, "y", true) - y);
+    for (let i = 0; i < width; i++) {
+      const count = heat.counts[row * width + i]!;
+      if (count <= 0) continue;
+      const x = u.valToPos(heat.times[i]! - step / 2, "x", true);
+      const next = u.valToPos(heat.times[i]! + step / 2, "x", true);
+      ctx.fillStyle = heatColor(count / heat.max, dark);
+      ctx.fillRect(Math.floor(x), Math.floor(y), Math.ceil(next - x), Math.ceil(height));
+    }
+  }
+  ctx.restore();
+}
+
+/** What lies under the pointer: an exemplar, a cell, or the nearest line. */
+function tooltipAt(u: uPlot, { latest, colors, points }: Making): TooltipState | undefined {
+  const { idx, left = -1, top = -1 } = u.cursor;
+  if (idx === null || idx === undefined || left < 0 || top < 0) return undefined;
+  const props = latest.current;
+  const { left: plotLeft, top: plotTop } = u.bbox;
+  const at = { x: left + plotLeft / devicePixelRatio, y: top + plotTop / devicePixelRatio };
+  const exemplar = nearestExemplar(u, points, left, top);
+  if (exemplar !== undefined) {
+    return {
+      ...at,
+      time: exemplar.time,
+      value: String(exemplar.value),
+      color: colors.warn,
+      labels: exemplar.labels,
+      title: "Exemplar",
+      of: exemplar.series,
+    };
+  }
+  const heat = props.display === "heatmap" ? props.heatmap : undefined;
+  if (heat !== undefined) {
+    const row = Math.floor(u.posToVal(top, "y"));
+    if (row < 0 || row >= heat.lower.length) return undefined;
+    const count = heat.counts[row * heat.times.length + idx]!;
+    return {
+      ...at,
+      time: heat.times[idx]!,
+      value: shortNumber(count),
+      color: heatColor(count / (heat.max || 1), colors.dark),
+      labels: { bucket: `${shortNumber(heat.lower[row]!)} to ${shortNumber(heat.upper[row]!)}` },
+    };
+  }
+  let best = -1;
+  let bestDistance = NEAR;
+  const stacked = props.display === "stacked";
+  for (let s = 1; s < u.data.length; s++) {
+    const value = u.data[s]![idx];
+    if (value === null || value === undefined || !props.shown[s - 1]) continue;
+    const distance = u.valToPos(value, "y") - top;
+    // In a stack the pointer lies in the area below its upper edge.
+    const size = stacked ? (distance <= 0 ? -distance : Infinity) : Math.abs(distance);
+    if (size < bestDistance || stacked && size < Infinity && best < 0) {
+      best = s - 1;
+      bestDistance = size;
+    }
+  }
+  if (best < 0) return undefined;
+  const value = props.frame.rows[best]![idx];
+  return {
+    ...at,
+    time: props.frame.times[idx]!,
+    value: value === null || value === undefined ? "no sample" : String(value),
+    color: seriesColor(best, colors.dark),
+    labels: props.frame.labels[best]!,
+  };
+}

@@ -1,0 +1,82 @@
+/** The field for the expression: a plain one at first, the editor as soon as it is loaded. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useApp } from "../app/context.ts";
+import type { Editor } from "./editor_view.ts";
+
+/** Both kinds behave alike: Enter runs, Shift Enter makes a line. */
+export function ExpressionField(props: {
+  readonly label: string;
+  readonly value: string;
+  readonly onInput: (text: string) => void;
+  readonly onRun: () => void;
+}) {
+  const app = useApp();
+  const { autocomplete, highlighting, linter } = app.preferences;
+  const host = useRef<HTMLDivElement>(null);
+  const plain = useRef<HTMLTextAreaElement>(null);
+  const editor = useRef<Editor | undefined>(undefined);
+  const [loaded, setLoaded] = useState(false);
+  const latest = useRef(props);
+  latest.current = props;
+  const features = {
+    autocomplete: autocomplete.value,
+    highlighting: highlighting.value,
+    linter: linter.value,
+  };
+  useEffect(() => {
+    let gone = false;
+    import("./editor_view.ts").then(({ createEditor }) => {
+      if (gone) return;
+      const hadFocus = document.activeElement === plain.current;
+      editor.current = createEditor({
+        parent: host.current!,
+        text: latest.current.value,
+        label: latest.current.label,
+        api: app.api.base,
+        features,
+        history: () => app.preferences.history.value,
+        onChange: (text) => latest.current.onInput(text),
+        onRun: () => latest.current.onRun(),
+        onEscape: () => (document.activeElement as HTMLElement | null)?.blur(),
+      });
+      setLoaded(true);
+      if (hadFocus) editor.current.focus();
+    }, () => {
+      // Without the editor, the plain field stays: queries can be written in it.
+    });
+    return () => {
+      gone = true;
+      editor.current?.destroy();
+      editor.current = undefined;
+    };
+  }, []);
+  useEffect(() => editor.current?.setText(props.value), [props.value]);
+  useEffect(() => editor.current?.setFeatures(features), [
+    features.autocomplete,
+    features.highlighting,
+    features.linter,
+  ]);
+  return (
+    <div class="expression">
+      <div ref={host} class="expression-editor" />
+      {!loaded && (
+        <textarea
+          ref={plain}
+          class="expression-plain"
+          aria-label={props.label}
+          rows={Math.max(1, props.value.split("\n").length)}
+          spellcheck={false}
+          placeholder="Expression, for example rate(http_requests_total[5m])"
+          value={props.value}
+          onInput={(event) => props.onInput(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Escape") event.currentTarget.blur();
+            if (event.key !== "Enter" || event.shiftKey) return;
+            event.preventDefault();
+            props.onRun();
+          }}
+        />
+      )}
+    </div>
+  );
+}

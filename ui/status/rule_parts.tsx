@@ -1,0 +1,54 @@
+/** What alerts and rules have in common. */
+import type { RuleJson } from "../api/types.ts";
+import { formatDuration } from "../model/durations.ts";
+import { graphLink, PageLink } from "../parts/page_link.tsx";
+import { Badges } from "../parts/labels.tsx";
+
+/** A time the server never set is the year one. */
+export function isSet(time: string): boolean {
+  return Date.parse(time) > 0;
+}
+
+/** The definition of a rule: expression, wait, labels, annotations. */
+export function RuleText({ rule }: { rule: RuleJson }) {
+  return (
+    <dl class="facts rule-text">
+      <div>
+        <dt>expr</dt>
+        <dd>
+          <PageLink to={graphLink(rule.query)} class="mono" title="Open in the graph">
+            <bdi>{rule.query}</bdi>
+          </PageLink>
+        </dd>
+      </div>
+      {(rule.duration ?? 0) > 0 && (
+        <div>
+          <dt>for</dt>
+          <dd>{formatDuration(rule.duration! * 1000)}</dd>
+        </div>
+      )}
+      {(rule.keepFiringFor ?? 0) > 0 && (
+        <div>
+          <dt>keep firing for</dt>
+          <dd>{formatDuration(rule.keepFiringFor! * 1000)}</dd>
+        </div>
+      )}
+      {Object.keys(rule.labels ?? {}).length > 0 && (
+        <div>
+          <dt>labels</dt>
+          <dd>
+            <Badges labels={rule.labels!} />
+          </dd>
+        </div>
+      )}
+      {Object.entries(rule.annotations ?? {}).map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            <bdi>{value}</bdi>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
