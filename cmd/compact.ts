@@ -36,7 +36,7 @@ export const compact = defineCommand({
       const http = httpServer(config, env, {
         probe: part.probe,
         cors: !config.disableCors,
-        ...(config.webDisable || !config.wait ? {} : { addRoutes: part.addRoutes }),
+        ...(config.webDisable || !config.wait ? {} : { pages: config, addRoutes: part.addRoutes }),
       });
       await env.runGroup([http, ...part.actors], part.life);
     } finally {

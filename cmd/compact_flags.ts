@@ -133,7 +133,7 @@ export const compactFlags = {
     "selector.relabel-config",
     "YAML document with relabel rules (actions keep, drop and hashmod) on external labels and __block_id that select the blocks to work on.",
   ),
-  webDisable: flag.bool("web.disable", false, "Do not serve the list of blocks over HTTP."),
+  webDisable: flag.bool("web.disable", false, "Serve no web pages and no list of blocks over HTTP."),
   routePrefix: flag.string(
     "web.route-prefix",
     "",
@@ -144,13 +144,11 @@ export const compactFlags = {
     "web.external-prefix",
     "",
     "Path put before the links of pages.",
-    { noEffect: "there are no pages yet" },
   ),
   prefixHeader: flag.string(
     "web.prefix-header",
     "",
     "Request header that holds the path to put before the links of pages.",
-    { noEffect: "there are no pages yet" },
   ),
   disableCors: flag.bool(
     "web.disable-cors",

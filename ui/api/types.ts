@@ -74,14 +74,16 @@ export interface StoreJson {
 
 export type StoresJson = Readonly<Record<string, readonly StoreJson[]>>;
 
+/** A marker file beside a block; `time` in RFC 3339. */
 export interface BlockMark {
-  readonly kind?: string;
+  readonly file: string;
   readonly reason?: string;
   readonly details?: string;
-  readonly time?: number;
+  readonly time?: string | null;
+  readonly readable?: boolean;
 }
 
-/** meta.json with what the list adds. */
+/** meta.json. */
 export interface BlockJson {
   readonly ulid: string;
   readonly minTime: number;
@@ -103,27 +105,44 @@ export interface BlockJson {
     readonly source?: string;
     readonly files?: readonly { readonly rel_path: string; readonly size_bytes?: number }[] | null;
   };
-  /** Marks on the block, where the server tells them. */
-  readonly marks?: readonly BlockMark[] | Readonly<Record<string, BlockMark>>;
 }
 
-/** What the compactor is about to do. */
-export interface PlanEntry {
-  readonly group?: string;
-  readonly labels?: LabelRecord;
-  readonly resolution?: number;
-  readonly blocks?: readonly string[];
-  readonly action?: string;
-  readonly reason?: string;
+/** A compaction that is about to be made. Units: ms, bytes. */
+export interface PlannedJson {
+  readonly group: string;
+  readonly kind: string;
+  readonly blocks: readonly string[];
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly level: number;
+  readonly bytes: number;
 }
 
+/** A group that the compactor leaves alone until its cause is gone. */
+export interface SetAsideJson {
+  readonly key: string;
+  readonly labels: string;
+  readonly resolution: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly blocks: readonly string[];
+  readonly waitingBlocks: number;
+  readonly waitingBytes: number;
+  readonly since: string;
+  readonly tries: number;
+}
+
+/** The list of blocks; a compactor adds marks, plan and reasons. */
 export interface BlocksJson {
   readonly label: string;
   readonly blocks: readonly BlockJson[] | null;
   readonly refreshedAt: string;
   readonly err: unknown;
-  readonly plan?: readonly PlanEntry[] | null;
-  readonly waiting?: readonly PlanEntry[] | null;
+  readonly markers?: Readonly<Record<string, readonly BlockMark[]>>;
+  /** Why each block is as it is, in words. */
+  readonly waits?: Readonly<Record<string, string>>;
+  readonly plan?: readonly PlannedJson[];
+  readonly setAside?: readonly SetAsideJson[];
 }
 
 export interface AlertJson {
@@ -191,6 +210,7 @@ export interface TsdbStatsJson {
   readonly seriesCountByLabelValuePair: readonly StatCount[] | null;
 }
 
+/** A query that waits or runs. Units: seconds. */
 export interface RunningQuery {
   readonly id: string | number;
   readonly query: string;
@@ -200,6 +220,7 @@ export interface RunningQuery {
   readonly tenant?: string;
   readonly elapsed?: number;
   readonly samples?: number;
+  readonly state?: string;
 }
 
 export interface ExemplarsJson {

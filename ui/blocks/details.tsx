@@ -72,15 +72,14 @@ export function BlockDetails(props: {
         <Button kind="quiet" icon="close" label="Close the details" onClick={props.onClose} />
       </header>
       {block.marks.map((mark, i) => (
-        <Message key={i} kind="warning" title={markTitle(mark.kind ?? "")}>
-          {[mark.reason, mark.details].filter((t) =>
-            t
-          ).join(": ")}
-          {mark.time !== undefined && ` ${clock.value.format(mark.time * 1000)}`}
+        <Message key={i} kind="warning" title={markTitle(mark.file)}>
+          {[mark.reason, mark.details].filter((t) => t).join(": ")}
+          {mark.time && ` since ${clock.value.format(Date.parse(mark.time))}`}
+          {mark.readable === false && " The mark cannot be read."}
         </Message>
       ))}
       {props.waiting !== undefined && (
-        <Message kind="info" title="The compactor waits">{props.waiting}</Message>
+        <Message kind="info" title="Compactor">{props.waiting}</Message>
       )}
       <dl class="facts">
         {rows.map(([name, value]) => (
@@ -97,7 +96,7 @@ export function BlockDetails(props: {
             app.save(
               `${block.ulid}-meta.json`,
               "application/json",
-              JSON.stringify(metaOf(block), undefined, "\t"),
+              JSON.stringify(block.json, undefined, "\t"),
             )}
         >
           Download meta.json
@@ -126,12 +125,6 @@ export function BlockDetails(props: {
 }
 
 type MarkKind = "DELETION" | "NO_COMPACTION";
-
-/** meta.json alone, without what the list added. */
-function metaOf({ json }: Block): unknown {
-  const { marks: _, ...meta } = json;
-  return meta;
-}
 
 function sourcesText(sources: readonly string[], ulid: string): preact.ComponentChildren {
   if (sources.length === 0 || sources.length === 1 && sources[0] === ulid) {

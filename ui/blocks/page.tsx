@@ -1,6 +1,6 @@
 /** The blocks of a bucket, or those a component has loaded. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import type { BlocksJson, PlanEntry } from "../api/types.ts";
+import type { BlocksJson, PlannedJson, SetAsideJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { type Block, readBlock, type Stream, streamTitle, toStreams } from "../model/blocks.ts";
 import { formatDuration, roughDuration } from "../model/durations.ts";
@@ -31,7 +31,10 @@ export function BlocksPage({ view }: { view: "global" | "loaded" }) {
   const [span, setSpan] = useState<Span | undefined>(given);
   const [selected, setSelected] = useState<Block>();
   const data = answer?.data;
-  const blocks = useMemo(() => (data?.blocks ?? []).map(readBlock), [data]);
+  const blocks = useMemo(
+    () => (data?.blocks ?? []).map((json) => readBlock(json, data?.markers?.[json.ulid])),
+    [data],
+  );
   const filter = { search, level, overlapsOnly };
   const streams = useMemo(() => toStreams(blocks, data?.label ?? "", filter), [
     blocks,
@@ -41,7 +44,7 @@ export function BlocksPage({ view }: { view: "global" | "loaded" }) {
   ]);
   const whole = useMemo(() => wholeOf(blocks), [blocks]);
   const plan = data?.plan ?? [];
-  const planned = useMemo(() => new Set(plan.flatMap(({ blocks }) => blocks ?? [])), [data]);
+  const planned = useMemo(() => new Set(plan.flatMap(({ blocks }) => blocks)), [data]);
   useEffect(() => {
     const query = new URLSearchParams();
     if (span !== undefined) {
@@ -146,15 +149,14 @@ export function BlocksPage({ view }: { view: "global" | "loaded" }) {
                     />
                   )}
                 <Findings streams={streams} onShow={(s) => setSpan(around(s))} />
-                <Plan title="What the compactor does next" entries={plan} />
-                <Plan title="What it waits for" entries={answer.data.waiting ?? []} />
+                <SetAside groups={answer.data.setAside ?? []} />
+                <Plan entries={plan} onShow={(s) => setSpan(around(s))} />
                 <BlockList streams={streams} selected={current?.ulid} onPick={setSelected} />
               </div>
               {current !== undefined && (
                 <BlockDetails
                   block={current}
-                  waiting={answer.data.waiting?.find(({ blocks }) => blocks?.includes(current.ulid))
-                    ?.reason}
+                  waiting={answer.data.waits?.[current.ulid]}
                   onClose={() => setSelected(undefined)}
                   onMarked={reload}
                 />
@@ -269,28 +271,59 @@ function Findings(
   );
 }
 
-function Plan({ title, entries }: { title: string; entries: readonly PlanEntry[] }) {
+/** Groups that wait for a person. */
+function SetAside({ groups }: { groups: readonly SetAsideJson[] }) {
+  return groups.map((group) => (
+    <Message
+      key={group.key}
+      kind="warning"
+      title={`Set aside: ${group.labels || "no external labels"}, ${
+        resolutionName(group.resolution)
+      }`}
+    >
+      <span>
+        {`${group.message}. ${counted(group.waitingBlocks, "block")} of ${
+          bytes(group.waitingBytes)
+        } wait, tried ${counted(group.tries, "time")}. Every other group goes on.`}
+      </span>
+      {group.blocks.length > 0 && <span class="mono">{group.blocks.slice(0, 20).join(" ")}</span>}
+    </Message>
+  ));
+}
+
+/** Compactions in the order in which they come. */
+function Plan(
+  props: { readonly entries: readonly PlannedJson[]; readonly onShow: (span: Span) => void },
+) {
+  const { clock } = useApp();
+  const { entries } = props;
   if (entries.length === 0) return null;
   return (
     <details class="card" open>
       <summary>
-        <h2>{title}</h2>
+        <h2>What the compactor does next</h2>
         <span class="dim">{entries.length}</span>
       </summary>
       <ul class="findings">
         {entries.slice(0, LISTED).map((entry, i) => (
           <li key={i}>
             <bdi>
-              {[
-                entry.action,
-                entry.blocks === undefined ? undefined : counted(entry.blocks.length, "block"),
-                entry.labels === undefined ? entry.group : `of ${streamTitle(entry.labels)}`,
-                entry.resolution === undefined ? undefined : resolutionName(entry.resolution),
-              ].filter((part) => part !== undefined && part !== "").join(" ")}
-              {entry.reason !== undefined && <span class="dim">{`: ${entry.reason}`}</span>}
+              {`${entry.kind}: ${counted(entry.blocks.length, "block")} to level ${entry.level}, `}
+              {`${clock.value.format(entry.minTime)} to ${clock.value.format(entry.maxTime)}, ${
+                bytes(entry.bytes)
+              } `}
+              <span class="dim">{entry.group}</span>
             </bdi>
+            <Button
+              kind="quiet"
+              small
+              onClick={() => props.onShow({ from: entry.minTime, to: entry.maxTime })}
+            >
+              Show
+            </Button>
           </li>
         ))}
+        {entries.length > LISTED && <li class="dim">{`and ${entries.length - LISTED} more`}</li>}
       </ul>
     </details>
   );

@@ -39,12 +39,11 @@ export interface Stream {
 }
 
 /** Reads one entry of the list; what is missing counts as zero. */
-export function readBlock(json: BlockJson): Block {
+export function readBlock(json: BlockJson, marks: readonly BlockMark[] = []): Block {
   const files = json.thanos?.files ?? [];
   const size = files.length === 0
     ? undefined
     : files.reduce((n, file) => n + (file.size_bytes ?? 0), 0);
-  const marks = json.marks ?? [];
   return {
     json,
     ulid: json.ulid,
@@ -54,12 +53,7 @@ export function readBlock(json: BlockJson): Block {
     resolution: json.thanos?.downsample?.resolution ?? 0,
     labels: json.thanos?.labels ?? {},
     size,
-    marks: Array.isArray(marks)
-      ? marks
-      : Object.entries(marks as Readonly<Record<string, BlockMark>>).map(([kind, mark]) => ({
-        ...mark,
-        kind,
-      })),
+    marks,
   };
 }
 

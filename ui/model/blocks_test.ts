@@ -86,14 +86,10 @@ Deno.test("toStreams() groups by labels, or by the chosen one, with a lane for e
 });
 
 Deno.test("readBlock() gets by with the least a list may hold", () => {
-  const { marks, size, level, labels } = readBlock({
-    ulid: "X",
-    minTime: 0,
-    maxTime: 1,
-    marks: { deletion: { details: "d" } },
-  });
+  const mark = { file: "deletion-mark.json", details: "d" };
+  const { marks, size, level, labels } = readBlock({ ulid: "X", minTime: 0, maxTime: 1 }, [mark]);
   assert.deepEqual({ marks, size, level, labels }, {
-    marks: [{ kind: "deletion", details: "d" }],
+    marks: [mark],
     size: undefined,
     level: 0,
     labels: {},

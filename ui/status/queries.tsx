@@ -80,7 +80,8 @@ export function QueriesPage() {
                       <bdi>{query.tenant ?? ""}</bdi>
                     </td>
                     <td class="number">
-                      {query.elapsed === undefined ? "" : roughDuration(query.elapsed)}
+                      {query.elapsed === undefined ? "" : roughDuration(query.elapsed * 1000)}
+                      {query.state === "queued" && <span class="dim">queued</span>}
                     </td>
                     <td class="number">
                       {query.samples === undefined ? "" : grouped(query.samples)}
@@ -111,6 +112,8 @@ function rangeText(
   { clock }: ReturnType<typeof useApp>,
 ): string {
   if (start === undefined || end === undefined) return "";
-  if (start === end || !step) return `at ${clock.value.format(end)}`;
-  return `${clock.value.format(start)} to ${clock.value.format(end)}, step ${roughDuration(step)}`;
+  if (start === end || !step) return `at ${clock.value.format(end * 1000)}`;
+  return `${clock.value.format(start * 1000)} to ${clock.value.format(end * 1000)}, step ${
+    roughDuration(step * 1000)
+  }`;
 }
