@@ -133,7 +133,11 @@ export const compactFlags = {
     "selector.relabel-config",
     "YAML document with relabel rules (actions keep, drop and hashmod) on external labels and __block_id that select the blocks to work on.",
   ),
-  webDisable: flag.bool("web.disable", false, "Serve no web pages and no list of blocks over HTTP."),
+  webDisable: flag.bool(
+    "web.disable",
+    false,
+    "Serve no web pages and no list of blocks over HTTP.",
+  ),
   routePrefix: flag.string(
     "web.route-prefix",
     "",
