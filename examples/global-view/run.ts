@@ -6,7 +6,7 @@
  * Needs `prometheus` on PATH. Listens on 127.0.0.1 only; Ctrl-C stops everything.
  */
 import { errorMessage, MnemeError } from "../../lib/base/mod.ts";
-import { isOnPath, isPortBusy } from "../../lib/runtime/child_process.ts";
+import { freePort, isOnPath, isPortBusy } from "../../lib/runtime/child_process.ts";
 import { GlobalView, type GlobalViewOptions, MEMBERS, type Sample } from "./global_view.ts";
 
 const HELP = `usage: deno run -A examples/global-view/run.ts [<flags>]
@@ -16,6 +16,7 @@ beside each and one querier, and asks the querier what it sees.
 
 Flags:
   --data-dir=global-view-data   Folder for data and the working copies of the configuration.
+  --any-ports                   Use whatever ports are free.
   --once                        Stop after the answers instead of waiting for Ctrl-C.
   --help                        Show this text.
 `;
@@ -30,19 +31,34 @@ const PORTS: Omit<GlobalViewOptions, "folder"> = {
   queryGrpc: 29190,
 };
 
-function checkMachine(): void {
+/** The ports of the tutorial, or any free ones. */
+function choosePorts(any: boolean): typeof PORTS {
+  if (!any) return PORTS;
+  const member = () => ({
+    prometheus: freePort(),
+    sidecarHttp: freePort(),
+    sidecarGrpc: freePort(),
+  });
+  return {
+    ports: { prometheus0_eu1: member(), prometheus0_us1: member(), prometheus1_us1: member() },
+    queryHttp: freePort(),
+    queryGrpc: freePort(),
+  };
+}
+
+function checkMachine(ports: typeof PORTS): void {
   if (!isOnPath("prometheus")) {
     throw new MnemeError(
       "not_found",
       "no program named 'prometheus' on PATH; install Prometheus first",
     );
   }
-  const ports = [
-    PORTS.queryHttp,
-    PORTS.queryGrpc,
-    ...Object.values(PORTS.ports).flatMap((p) => Object.values(p) as number[]),
+  const all = [
+    ports.queryHttp,
+    ports.queryGrpc,
+    ...Object.values(ports.ports).flatMap((p) => Object.values(p) as number[]),
   ];
-  const busy = ports.filter((port) => isPortBusy("127.0.0.1", port));
+  const busy = all.filter((port) => isPortBusy("127.0.0.1", port));
   if (busy.length > 0) {
     throw new MnemeError("unavailable", `in use on 127.0.0.1: port ${busy.join(", ")}`);
   }
@@ -57,8 +73,9 @@ function show(title: string, result: readonly Sample[]): void {
   }
 }
 
-async function main(folder: string, once: boolean): Promise<void> {
-  checkMachine();
+async function main(folder: string, anyPorts: boolean, once: boolean): Promise<void> {
+  const ports = choosePorts(anyPorts);
+  checkMachine(ports);
   await Deno.mkdir(folder, { recursive: true });
   const stopping = new AbortController();
   const stop = () => stopping.abort();
@@ -68,7 +85,7 @@ async function main(folder: string, once: boolean): Promise<void> {
   try {
     console.log("Starting three Prometheus servers, three sidecars and a querier …");
     await using view = await GlobalView.start({
-      ...PORTS,
+      ...ports,
       folder: await Deno.realPath(folder),
       signal,
       onLine: (name, line) => console.error(`[${name}] ${line}`),
@@ -100,11 +117,14 @@ async function main(folder: string, once: boolean): Promise<void> {
   }
 }
 
-function parseOptions(args: readonly string[]): { folder: string; once: boolean } | undefined {
-  const options = { folder: "global-view-data", once: false };
+function parseOptions(
+  args: readonly string[],
+): { folder: string; anyPorts: boolean; once: boolean } | undefined {
+  const options = { folder: "global-view-data", anyPorts: false, once: false };
   for (const arg of args) {
     if (arg === "--help") return undefined;
     if (arg === "--once") options.once = true;
+    else if (arg === "--any-ports") options.anyPorts = true;
     else if (arg.startsWith("--data-dir=")) options.folder = arg.slice("--data-dir=".length);
     else throw new MnemeError("bad_data", `unknown flag: '${arg}' (see --help)`);
   }
@@ -116,7 +136,7 @@ if (import.meta.main) {
   try {
     const options = parseOptions(Deno.args);
     if (options === undefined) console.log(HELP);
-    else await main(options.folder, options.once);
+    else await main(options.folder, options.anyPorts, options.once);
   } catch (error) {
     console.error(`global-view: ${errorMessage(error)}`);
     code = 1;

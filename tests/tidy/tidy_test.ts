@@ -18,6 +18,8 @@ const SKIPPED = new Set([
   ".git",
   "node_modules",
   "demo-data",
+  "global-view-data",
+  "long-term-data",
   "data",
   "dist",
   "coverage",
