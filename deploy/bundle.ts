@@ -1,4 +1,4 @@
-/** Bundles of all commands and workers: plain JavaScript that needs no packages. */
+/** Bundles of all commands and workers, and the web pages: nothing that needs packages. */
 
 const root = new URL("..", import.meta.url).pathname;
 const WORKER = /new Worker\(\s*new URL\(\s*"(\.\/[\w./]+\.ts)"/g;
@@ -29,11 +29,25 @@ export async function findWorkers(): Promise<WorkerFile[]> {
   return [...workers.values()];
 }
 
-/** Writes `<folder>/cmd/main.js`, its chunks, and the workers below `<folder>/lib`. */
+async function deno(args: readonly string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: root,
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(`deno ${args[0]} failed: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** Where the servers look for the pages, from the folder `cmd`. */
+const PAGES = "../ui/";
+
+/** Writes `<folder>/cmd/main.js`, its chunks, the workers below `<folder>/lib`, and the pages. */
 export async function bundleProgram(folder: string): Promise<void> {
   const workers = await findWorkers();
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
+  await deno(["run", "-A", "--no-check", "ui/build.ts"]);
+  await deno(
+    [
       "bundle",
       "--quiet",
       "--platform=deno",
@@ -44,11 +58,7 @@ export async function bundleProgram(folder: string): Promise<void> {
       "cmd/main.ts",
       ...workers.map(({ path }) => path),
     ],
-    cwd: root,
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) throw new Error(`deno bundle failed: ${new TextDecoder().decode(stderr)}`);
+  );
   for await (const path of scripts(folder)) {
     let text = await Deno.readTextFile(path);
     const depth = path.slice(folder.length + 1).split("/").length - 1;
@@ -57,12 +67,22 @@ export async function bundleProgram(folder: string): Promise<void> {
       const way = `./${"../".repeat(depth)}${worker.path.replace(/\.ts$/, ".js")}`;
       text = text.replaceAll(JSON.stringify(worker.named), JSON.stringify(way));
     }
+    text = text.replaceAll(JSON.stringify(PAGES), JSON.stringify(`./${"../".repeat(depth)}ui/`));
     if (text.includes("Dynamic require of")) {
       // Packages in the older module format ask for the runtime's own modules by require().
       text = 'import{createRequire as $createRequire}from"node:module";' +
         `var require=$createRequire(import.meta.url);${text}`;
     }
     await Deno.writeTextFile(path, text);
+  }
+  await copyTree(`${root}ui/dist`, `${folder}/ui/dist`);
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const entry of Deno.readDir(from)) {
+    if (entry.isDirectory) await copyTree(`${from}/${entry.name}`, `${to}/${entry.name}`);
+    else await Deno.copyFile(`${from}/${entry.name}`, `${to}/${entry.name}`);
   }
 }
 

@@ -18,6 +18,11 @@ async function main(): Promise<void> {
   const unknown = words.filter((word) => word !== "all" && !COMMANDS.some((c) => c.name === word));
   if (unknown.length > 0) throw new Error(`unknown command: ${unknown.join(", ")}`);
   const workers = await findWorkers();
+  const pages = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "ui/build.ts"],
+    cwd: root,
+  }).output();
+  if (!pages.success) throw new Error("cannot build the web pages");
   for (const name of words.length > 0 ? words : ["all", ...COMMANDS.map((c) => c.name)]) {
     const { success } = await new Deno.Command(Deno.execPath(), {
       args: [
@@ -26,6 +31,8 @@ async function main(): Promise<void> {
         "--no-prompt",
         "--frozen",
         ...target,
+        "--include",
+        "ui/dist",
         ...workers.flatMap(({ path }) => ["--include", path]),
         `--output=${output}/${name === "all" ? "mneme" : `mneme-${name}`}`,
         name === "all" ? "cmd/main.ts" : `cmd/${name}.ts`,

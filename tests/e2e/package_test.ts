@@ -78,6 +78,13 @@ Deno.test("the packed file serves generated blocks from an empty folder", async 
         return body.data?.result?.length === 1 && body.data.result;
       });
       assert.deepEqual(result[0].metric, { cluster: "packed" });
+      // The pages come with it.
+      const page = await (await fetch(`http://${http}/graph`)).text();
+      const script = /src="([^"]*static\/[^"]+\.js)"/.exec(page)?.[1];
+      assert.ok(script !== undefined, page.slice(0, 500));
+      const file = await fetch(new URL(script, `http://${http}/graph`));
+      assert.equal(file.status, 200);
+      assert.ok((await file.text()).length > 1000);
       assert.equal(await server.stop(), 0);
     } finally {
       await server.stop();
