@@ -11,6 +11,8 @@ import {
   CompactMetrics,
   Compactor,
   compactorNotes,
+  DownsampleMetrics,
+  Downsampling,
   WorkerJobs,
 } from "../lib/compact/mod.ts";
 import { makeUlid } from "../lib/base/mod.ts";
@@ -60,21 +62,27 @@ export async function openCompact(config: Config, env: CommandEnv) {
     .set(config.consistencyDelay / 1000);
   env.metrics.gauge("thanos_delete_delay_seconds", "Configured delete delay.")
     .set(config.deleteDelay / 1000);
-  const compactor = new Compactor({
+  const parts = {
     bucket,
     files: new SystemFiles(),
     dataDirectory: directory.path,
     clock,
     makeUlid: () => makeUlid(clock.now()),
     logger,
+    jobs,
+  };
+  const compactor = new Compactor({
+    ...parts,
     metrics,
     observer: fetcherMetrics(env),
-    jobs,
     options,
+    downsample: new Downsampling({
+      ...parts,
+      ...options,
+      metrics: new DownsampleMetrics(env.metrics),
+      concurrency: config.downsampleConcurrency,
+    }),
   });
-  if (options.downsampling) {
-    logger.warn("downsampling is not supported yet; blocks stay as they are");
-  }
   const loop = new CompactLoop(compactor, {
     clock,
     logger,

@@ -47,8 +47,13 @@ export interface DownsampleContext {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Downsamples what is due; errors of single blocks are in the result, not thrown. */
-export type DownsamplePass = (context: DownsampleContext) => Promise<readonly Error[]>;
+/** Downsamples what is due. */
+export interface DownsamplePass {
+  /** Errors of single blocks are in the result, not thrown. */
+  run(context: DownsampleContext): Promise<readonly Error[]>;
+  /** Number of blocks that are to be downsampled. */
+  countDue(context: Pick<DownsampleContext, "view" | "metas">): number;
+}
 
 /** Everything a compactor works with; it reaches nothing else. */
 export interface CompactorParts {
@@ -362,7 +367,10 @@ export class Compactor {
 
   /** Sets the gauges of what is still to be done, from the last look at the bucket. */
   #showProgress(view: BucketView): void {
-    const { metrics, options, clock } = this.#parts;
+    const { metrics, options, clock, downsample } = this.#parts;
+    if (downsample !== undefined && options.downsampling) {
+      metrics.todoDownsample.set(downsample.countDue({ view, metas: downsamplable(view) }));
+    }
     metrics.todoCompactions.set(this.#plan.length);
     metrics.todoBlocks.set(this.#plan.reduce((sum, p) => sum + p.blocks.length, 0));
     const expired = expiredBlocks(view.metas.values(), options, clock.now());
@@ -418,10 +426,9 @@ export class Compactor {
     signal: AbortSignal | undefined,
   ): Promise<readonly Error[]> {
     const view = await this.#look(signal);
-    const metas = [...view.metas.values()].filter((meta) =>
-      !view.noDownsample.has(meta.ulid) && !view.deletionMarks.has(meta.ulid)
-    );
-    return await pass({ view, metas, localCopy: (ulid) => this.#local.whole(ulid), signal });
+    const metas = downsamplable(view);
+    const localCopy = (ulid: string) => this.#local.whole(ulid);
+    return await pass.run({ view, metas, localCopy, signal });
   }
 
   async #retain(signal: AbortSignal | undefined): Promise<void> {
@@ -448,6 +455,13 @@ export class Compactor {
     await this.#checkClock(signal);
     await this.#cleanup.deletePartial(abandoned, signal);
   }
+}
+
+/** Blocks that carry no mark against it. */
+function downsamplable(view: BucketView): BlockMeta[] {
+  return [...view.metas.values()].filter((meta) =>
+    !view.noDownsample.has(meta.ulid) && !view.deletionMarks.has(meta.ulid)
+  );
 }
 
 /** Memory of one merge: its windows, the symbols of usual blocks, the worker itself. */

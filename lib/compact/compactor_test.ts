@@ -458,7 +458,7 @@ Deno.test("retention marks whole blocks by resolution, raw ones only once they a
       dataDirectory: "/data",
       clock,
       options: { ...options, deleteDelay: 48 * HOUR },
-      downsample: () => Promise.resolve([]),
+      downsample: { run: () => Promise.resolve([]), countDue: () => 0 },
     });
   const first = make();
   await first.compactor.iterate();

@@ -20,6 +20,7 @@ import {
 import {
   EMPTY_LABELS,
   formatLabels,
+  type Labels,
   RESOLUTION_1H,
   RESOLUTION_5M,
   RESOLUTION_RAW,
@@ -58,6 +59,8 @@ export interface DownsampleOptions {
   /** The directory in which `<ulid>/` shall appear; must exist. */
   readonly directory: string;
   readonly ulid: string;
+  /** External labels of the result; those of the source when absent. */
+  readonly labels?: Labels;
   /** Resolution of the result, ms: five minutes from raw blocks, an hour from five-minute ones. */
   readonly resolution: number;
   readonly signal?: AbortSignal;
@@ -129,7 +132,7 @@ function finish(
     compaction: meta.compaction,
     stats: { numFloatSamples, numHistogramSamples, numTombstones },
     thanos: makeThanosMeta({
-      labels: thanos.labels,
+      labels: options.labels ?? thanos.labels,
       version: thanos.version,
       resolution,
       source: "compactor",

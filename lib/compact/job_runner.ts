@@ -2,13 +2,19 @@
 import { assert, MnemeError, throwIfAborted } from "../base/mod.ts";
 import type { Files } from "../tsdb/mod.ts";
 import { compactBlocks, type CompactOrder, type CompactOutcome } from "./compact_job.ts";
-import type { JobNews } from "./job_worker.ts";
+import {
+  type DownsampleOrder,
+  type DownsampleOutcome,
+  runDownsampleOrder,
+} from "./downsample_job.ts";
+import type { JobNews, WorkerOrder } from "./job_worker.ts";
 
 /** Runs jobs; as many at once as its owner allows. */
 export interface JobRunner {
   run(order: CompactOrder, signal?: AbortSignal): Promise<CompactOutcome>;
   /** Gives memory back while nothing runs; the next job starts anew. */
   rest(): void;
+  downsample(order: DownsampleOrder, signal?: AbortSignal): Promise<DownsampleOutcome>;
   /** Ends workers; nothing runs afterwards. */
   close(): void;
 }
@@ -24,8 +30,16 @@ export class InlineJobs implements JobRunner {
     return compactBlocks(this.#files, order);
   }
   rest(): void {}
+  downsample(order: DownsampleOrder, signal?: AbortSignal): Promise<DownsampleOutcome> {
+    throwIfAborted(signal);
+    return runDownsampleOrder(this.#files, order);
+  }
   close(): void {}
 }
+
+/** How a job ended. */
+type JobAnswer = Exclude<JobNews, { readonly kind: "ready" }>;
+type JobResult = Exclude<JobAnswer, { readonly kind: "failed" }>;
 
 /** Runs jobs in module workers over the machine's file system; each worker does one at a time. */
 export class WorkerJobs implements JobRunner {
@@ -33,6 +47,17 @@ export class WorkerJobs implements JobRunner {
   readonly #all = new Set<JobWorker>();
 
   async run(order: CompactOrder, signal?: AbortSignal): Promise<CompactOutcome> {
+    const news = await this.#do({ kind: "compact", order }, signal);
+    assert(news.kind === "compacted", "a compaction is answered as one");
+    return news.outcome;
+  }
+  async downsample(order: DownsampleOrder, signal?: AbortSignal): Promise<DownsampleOutcome> {
+    const news = await this.#do({ kind: "downsample", order }, signal);
+    assert(news.kind === "downsampled", "a downsampling is answered as one");
+    return news.outcome;
+  }
+
+  async #do(order: WorkerOrder, signal: AbortSignal | undefined): Promise<JobResult> {
     throwIfAborted(signal);
     const worker = this.#idle.pop() ?? new JobWorker();
     this.#all.add(worker);
@@ -66,10 +91,10 @@ export class WorkerJobs implements JobRunner {
 class JobWorker {
   usable = true;
   readonly #worker: Worker;
-  #settle: ((news: Exclude<JobNews, { kind: "ready" }> | MnemeError) => void) | undefined;
+  #settle: ((news: JobAnswer | MnemeError) => void) | undefined;
   #ready = false;
   /** The first order, until the worker is heard to take orders: what comes earlier may get lost. */
-  #waiting: CompactOrder | undefined;
+  #waiting: WorkerOrder | undefined;
 
   constructor() {
     this.#worker = new Worker(new URL("./job_worker.ts", import.meta.url), {
@@ -93,7 +118,7 @@ class JobWorker {
     };
   }
 
-  run(order: CompactOrder, signal: AbortSignal | undefined): Promise<CompactOutcome> {
+  run(order: WorkerOrder, signal: AbortSignal | undefined): Promise<JobResult> {
     assert(this.#settle === undefined && this.usable, "a worker does one job at a time");
     return new Promise((resolve, reject) => {
       const onAbort = () => {
@@ -105,7 +130,7 @@ class JobWorker {
         signal?.removeEventListener("abort", onAbort);
         if (news instanceof MnemeError) reject(news);
         else if (news.kind === "failed") reject(new MnemeError(news.error, news.message));
-        else resolve(news.outcome);
+        else resolve(news);
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       if (this.#ready) this.#worker.postMessage(order);

@@ -19,7 +19,10 @@ export interface ExpiredBlock {
 }
 
 /** The period of a resolution, ms; 0 = for ever. */
-export function retentionOf(resolution: number, options: CompactorOptions): number {
+export function retentionOf(
+  resolution: number,
+  options: Pick<CompactorOptions, "retention">,
+): number {
   const { retention } = options;
   switch (resolution) {
     case RESOLUTION_RAW:
@@ -31,6 +34,17 @@ export function retentionOf(resolution: number, options: CompactorOptions): numb
     default:
       return 0;
   }
+}
+
+/** True while a block of this time and resolution would be kept. */
+export function isRetained(
+  meta: BlockMeta,
+  resolution: number,
+  retention: CompactorOptions["retention"],
+  now: number,
+): boolean {
+  const period = retentionOf(resolution, { retention });
+  return period === 0 || now <= Math.floor(meta.maxTime / 1000) * 1000 + period;
 }
 
 /** Blocks whose end lies longer ago than their resolution is kept. */
