@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { encodeUtf8, errorKind, FakeClock, makeUlid } from "../base/mod.ts";
 import { permutations } from "../base/testing/exhaustive.ts";
 import { labelsFromRecord, labelValue } from "../model/mod.ts";
-import { type Bucket, MemoryBucket } from "../objstore/mod.ts";
+import { type Bucket, FilesystemBucket, MemoryBucket } from "../objstore/mod.ts";
 import { FaultyBucket } from "../objstore/testing/bucket_faulty.ts";
 import {
   type BlockMeta,
@@ -217,6 +217,24 @@ Deno.test("listBlocks() tells completeness, marks and segments by one listing", 
     ]),
   );
   assert.equal(bucket.calls.length, 1);
+});
+
+Deno.test("listBlocks() sees unfinished blocks in a brief listing, too", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "mneme-block-" });
+  try {
+    const bucket = new FilesystemBucket(folder);
+    for (const n of [1, 2, 3]) await bucket.upload(`${id(n)}/chunks/000001`, new Uint8Array(3));
+    for (const n of [2, 3]) await bucket.upload(`${id(n)}/index`, new Uint8Array(3));
+    await bucket.upload(`${id(3)}/meta.json`, new Uint8Array(3));
+    await bucket.upload(`${id(3)}/deletion-mark.json`, new Uint8Array(3));
+    const blocks = await listBlocks(bucket, { brief: true });
+    assert.deepEqual([...blocks.keys()], [id(1), id(2), id(3)]);
+    assert.deepEqual([...blocks.values()].map((b) => b.complete), [false, false, true]);
+    assert.deepEqual([...blocks.get(id(3))!.marks], ["deletion-mark.json"]);
+    assert.ok(blocks.get(id(3))!.metaModified > 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("timePartitionFilter() keeps what touches the range and asks the limits anew", async () => {

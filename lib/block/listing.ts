@@ -51,7 +51,7 @@ export async function listBlocks(
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       recursive: true,
       attributes: true,
-      ...(options.brief === true ? { skip: isBulk } : {}),
+      ...(options.brief === true ? { brief: isBulk } : {}),
     })
   ) {
     const slash = name.indexOf("/");

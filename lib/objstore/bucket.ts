@@ -27,10 +27,11 @@ export interface IterOptions {
   /** Also tell size and modification time. */
   readonly attributes?: boolean;
   /**
-   * Names that the caller does not need; folders end in "/". A bucket that saves work by it leaves
-   * them out, with what lies below; others list them all the same.
+   * Names about which the caller needs to know no more than that they exist; folders end in "/". A
+   * bucket that saves work by it tells them without attributes, and such folders in place of what
+   * lies below; others list everything.
    */
-  readonly skip?: (name: string) => boolean;
+  readonly brief?: (name: string) => boolean;
   readonly signal?: AbortSignal;
 }
 

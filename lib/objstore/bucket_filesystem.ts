@@ -69,7 +69,10 @@ export class FilesystemBucket implements Bucket {
     found.sort((a, b) => compareUtf8(a.name, b.name));
     for (const child of found) {
       const name = prefix + child.name;
-      if (options.skip?.(name) === true) continue;
+      if (options.brief?.(name) === true) {
+        yield { name };
+        continue;
+      }
       const file = `${folder}/${child.name}`;
       if (child.folder) {
         if (options.recursive === true) yield* this.#list(file, name, options);

@@ -192,6 +192,8 @@ const EMPTY_PLAN: PostingsPlan = {
 const SERIES_COST = 64;
 /** What looking a list up, fetching and decoding it costs on top of its references, in bytes. */
 const LIST_COST = 512;
+/** So many lists of a label are always fetched, unless their size speaks against it. */
+const FEW_LISTS = 64;
 /** What walking past one value of a label costs, in bytes. */
 const WALK_COST = 64;
 
@@ -432,7 +434,7 @@ export function deferGroups(plan: PostingsPlan, options: DeferOptions): Deferred
   const { maxKeysPerSeries = 0 } = options;
   const keep = (group: PostingsGroup, i: number) => {
     const keys = group.lists.length;
-    const tooMany = keys * LIST_COST > allowed ||
+    const tooMany = (keys > FEW_LISTS && keys * LIST_COST > allowed) ||
       (options.bySize && maxKeysPerSeries > 0 && keys > fewest * maxKeysPerSeries);
     if (i === 0 || (!tooMany && !(options.bySize && cost(group) > allowed))) return true;
     deferred.push(...group.matchers);

@@ -203,7 +203,7 @@ Deno.test("deferGroups() puts off large lists when asked to", () => {
     postings: (_name, value) => ({ offset: 0, end: 12 + 4 * (value === "few" ? 10 : 100_000) }),
     allPostings: () => ({ offset: 0, end: 16 }),
     visitValues: (_name, _prefix, visit) => {
-      for (let i = 0; i < 30; i++) visit(`v${i}`, 0, 16);
+      for (let i = 0; i < 80; i++) visit(`v${i}`, 0, 16);
     },
   };
   const matchers = [makeMatcher("=", "a", "few"), makeMatcher("=", "b", "many")];

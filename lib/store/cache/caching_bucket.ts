@@ -81,7 +81,7 @@ export class CachingBucket implements Bucket {
       return;
     }
     const key = ROOT + (options.recursive === true ? "r" : "") +
-      (options.attributes === true ? "a" : "") + (options.skip === undefined ? "" : "s");
+      (options.attributes === true ? "a" : "") + (options.brief === undefined ? "" : "s");
     const cached = await this.#one(key, "iter", "blocks-iter", options.signal);
     const known = cached === undefined ? undefined : decodeEntries(cached);
     if (known !== undefined) {
