@@ -41,7 +41,9 @@ export class BufferPool {
     const whole = new Uint8Array(buffer.buffer);
     const index = classOf(whole.length);
     if (sizeOf(index) !== whole.length) return; // Not one of ours.
-    while (this.#bytes + whole.length > this.#maxBytes) if (!this.#evict(index)) return;
+    while (this.#bytes + whole.length > this.#maxBytes) {
+      if (!this.#evict(index)) return discard(whole);
+    }
     (this.#free[index] ??= []).push(whole);
     this.#bytes += whole.length;
   }
@@ -53,9 +55,16 @@ export class BufferPool {
       if (free.length > 0 && (this.#asked[i] ?? 0) < (this.#asked[oldest] ?? 0)) oldest = i;
     });
     if (oldest === index) return false;
-    this.#bytes -= this.#free[oldest]!.pop()!.length;
+    const buffer = this.#free[oldest]!.pop()!;
+    this.#bytes -= buffer.length;
+    discard(buffer);
     return true;
   }
+}
+
+/** Gives memory back to the system at once, not when the collector finds out about it. */
+function discard(buffer: Uint8Array): void {
+  (buffer.buffer as ArrayBuffer).transfer(0);
 }
 
 /** The smallest class whose buffers hold `size` bytes. */

@@ -8,6 +8,7 @@ export * from "./assert.ts";
 export * from "./async_pool.ts";
 export * from "./backoff.ts";
 export * from "./breathe.ts";
+export * from "./arena.ts";
 export * from "./buffer_pool.ts";
 export * from "./byte_reader.ts";
 export * from "./byte_writer.ts";

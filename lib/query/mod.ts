@@ -18,6 +18,8 @@ export * from "./endpoint_config.ts";
 export * from "./endpoint_metrics.ts";
 export * from "./endpoint_client.ts";
 export * from "./endpoint_set.ts";
+export * from "./fetched_series.ts";
+export * from "./packed_chunks.ts";
 export * from "./endpoint_sources.ts";
 export * from "./file_sd.ts";
 export * from "./proxy_metrics.ts";

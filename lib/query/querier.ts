@@ -1,7 +1,7 @@
 /**
  * The querier: opens storages for queries and answers metadata questions over the stores.
  */
-import { compareUtf8, MnemeError } from "../base/mod.ts";
+import { compareUtf8, MnemeError, SlabPool } from "../base/mod.ts";
 import type { DedupFunction } from "../dedup/mod.ts";
 import { compareLabels, equalLabels, type Labels, type Matcher, MAX_TIME } from "../model/mod.ts";
 import type { CallContext, PartialResponseStrategy, ShardInfo, Store } from "../storeapi/mod.ts";
@@ -56,12 +56,15 @@ export interface QuerierParts {
   readonly strictResolution?: boolean;
 }
 
+/** Memory of answers that is kept for the next queries, bytes. */
+const KEPT_MEMORY = 70 * 1024 * 1024;
 /** Number of series asked for in one frame. */
 const BATCH_SIZE = 64;
 
 /** Answers over all stores. */
 export class Querier {
   readonly #parts: QuerierParts;
+  readonly #memory = new SlabPool(KEPT_MEMORY);
   constructor(parts: QuerierParts) {
     this.#parts = parts;
   }
@@ -74,6 +77,7 @@ export class Querier {
       replicaLabels: options.replicaLabels,
       partialResponse: options.partialResponse,
       maxResolution: options.maxResolution,
+      memory: this.#memory,
       strictResolution: this.#parts.strictResolution ?? false,
       ...(options.shardInfo === undefined ? {} : { shardInfo: options.shardInfo }),
       tenant: options.tenant,

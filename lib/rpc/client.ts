@@ -8,7 +8,7 @@
  * HTTP/2 is spoken by h2/: the runtime's own client can end the process when a server says good-bye,
  * and takes several times as long for large answers.
  */
-import { BufferPool, type Clock, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
+import { type Clock, MnemeError, systemClock, throwIfAborted } from "../base/mod.ts";
 import { Connection, type H2Stream } from "./h2/connection.ts";
 import { openSocket, parseAddress, type SocketTls } from "./h2/socket.ts";
 import type { ClientObserver } from "./service.ts";
@@ -45,6 +45,8 @@ export interface CallOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Deadline from now, ms; also told to the server. */
   readonly timeoutMs?: number;
+  /** Memory for received messages, at least as large as asked for; absent: the runtime's. */
+  readonly allocate?: (size: number) => Uint8Array;
   /** Wait until the server can be reached instead of failing at once. */
   readonly waitForReady?: boolean;
 }
@@ -60,15 +62,9 @@ export interface RpcClient {
     request: Uint8Array,
     options?: CallOptions,
   ): AsyncIterable<readonly Uint8Array[]>;
-  /** Takes the memory of received messages back, which nobody reads any more; no duty. */
-  recycle(messages: readonly Uint8Array[]): void;
   close(): void;
 }
 
-/** Memory of read messages that waits for its next use, shared by all clients of the process. */
-const messagePool = new BufferPool(64 * 1024 * 1024);
-/** Smallest message whose memory is used again, bytes. */
-const POOLED_SIZE = 64 * 1024;
 const RETRY_BASE_MS = 50;
 const CONNECT_RETRY_MS = 250;
 const CONNECT_RETRY_MAX_MS = 5000;
@@ -214,8 +210,7 @@ class H2Client implements RpcClient {
       ...(this.#options.compression === undefined
         ? {}
         : { compression: this.#options.compression }),
-      // Small messages are left to the runtime.
-      allocate: (size) => size < POOLED_SIZE ? new Uint8Array(size) : messagePool.take(size),
+      ...(options.allocate === undefined ? {} : { allocate: options.allocate }),
     });
     // A stream that starts after its caller has given up must not stay open.
     call.then((stream) => limit.ended && stream.cancel(undefined), () => {});
@@ -257,12 +252,6 @@ class H2Client implements RpcClient {
       return connection;
     } finally {
       this.#connecting = undefined;
-    }
-  }
-
-  recycle(messages: readonly Uint8Array[]): void {
-    for (const message of messages) {
-      if (message.length >= POOLED_SIZE && message.byteOffset === 0) messagePool.give(message);
     }
   }
 

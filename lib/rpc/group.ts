@@ -97,10 +97,6 @@ class Group implements RpcClient {
     }
   }
 
-  recycle(messages: readonly Uint8Array[]): void {
-    for (const member of this.#members.values()) return member.recycle(messages);
-  }
-
   close(): void {
     this.#closed = true;
     for (const member of this.#members.values()) member.close();

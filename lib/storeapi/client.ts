@@ -34,11 +34,14 @@ export class RemoteStore implements Store {
   }
 
   async *series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame> {
-    const options = callOptions(context);
+    const { memory } = context;
+    const options = {
+      ...callOptions(context),
+      ...(memory === undefined ? {} : { allocate: (size: number) => memory.allocate(size) }),
+    };
     for await (
       const messages of this.#client.stream(SERIES_PATH, encodeSeriesRequest(request), options)
     ) {
-      context.lease?.keep(() => this.#client.recycle(messages));
       yield decodeSeriesFrame(messages);
     }
   }

@@ -12,6 +12,7 @@ import { deadlineExceeded, rpcText, setsText, storeText } from "./proxy_text.ts"
 import { wellFormedSeries } from "./series_check.ts";
 import type { CallContext, Store, StoreReport } from "./store.ts";
 import type { AggrChunk, SeriesFrame, SeriesRequest, StoreInfo } from "./types.ts";
+import { RawChunk } from "./wire_store.ts";
 
 /** A store behind the proxy. */
 export interface ProxiedStore {
@@ -145,7 +146,8 @@ export async function* readStore(
 
 /** Number of samples as the chunk's header says; of an aggregate, that of one part. */
 function samplesOf(c: AggrChunk): number {
+  if (c instanceof RawChunk) return c.samples;
   const part: Chunk | undefined = c.raw ?? c.count ?? c.counter ?? c.sum ?? c.min ?? c.max;
-  if (part === undefined || part.data.length < 2) return 0;
-  return part.data[0]! << 8 | part.data[1]!;
+  const data = part?.data;
+  return data === undefined || data.length < 2 ? 0 : data[0]! << 8 | data[1]!;
 }

@@ -1,4 +1,5 @@
 /** Store: something that answers the Store API, near or far. Every one passes `acceptance.ts`. */
+import type { Arena } from "../base/mod.ts";
 import type {
   LabelNamesRequest,
   LabelValuesRequest,
@@ -12,8 +13,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   readonly tenant: string;
   readonly requestId?: string;
-  /** Told how to give memory of the answer back, by a caller that knows when it has read all. */
-  readonly lease?: Lease;
+  /** Memory for the answer, of a caller that knows when it has read all. */
+  readonly memory?: Arena;
   /** Told by a proxy what each store behind it did for a Series request, when that store is done. */
   readonly report?: (report: StoreReport) => void;
 }
@@ -32,23 +33,6 @@ export interface StoreReport {
   readonly samples: number;
   /** Why it failed, as the user is told. */
   readonly error: string | undefined;
-}
-
-/** Memory that frames view: kept for the caller until it says that nothing reads it any more. */
-export class Lease {
-  #releases: (() => void)[] | undefined = [];
-
-  /** Has `release` called at the end; never when the end has passed. */
-  keep(release: () => void): void {
-    this.#releases?.push(release);
-  }
-
-  /** Frames of the answer are not read any more. */
-  end(): void {
-    const releases = this.#releases ?? [];
-    this.#releases = undefined;
-    for (const release of releases) release();
-  }
 }
 
 /**

@@ -619,15 +619,16 @@ function readSeries(r: ProtoReader, labels: LabelsReader): Series {
 
 /**
  * A chunk with raw samples only, by far the most frequent kind: one object that is its own part.
- * Its data view is made when asked for, and lives only as long as it is used.
+ * Its data view is made when asked for, and lives only as long as it is used: views are dear.
  */
-class RawChunk implements AggrChunk, Chunk {
+export class RawChunk implements AggrChunk, Chunk {
   readonly minTime: number;
   readonly maxTime: number;
   readonly encoding: number;
-  readonly #bytes: Uint8Array;
-  readonly #start: number;
-  readonly #end: number;
+  /** The data are bytes [start, end) of this. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
   /** Where the hash's varint starts; -1 = none. */
   readonly #hashAt: number;
 
@@ -638,26 +639,31 @@ class RawChunk implements AggrChunk, Chunk {
     bytes: Uint8Array,
     start: number,
     end: number,
-    hashAt: number,
+    hashAt = -1,
   ) {
     this.minTime = minTime;
     this.maxTime = maxTime;
     this.encoding = encoding;
-    this.#bytes = bytes;
-    this.#start = start;
-    this.#end = end;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
     this.#hashAt = hashAt;
   }
   get raw(): Chunk {
     return this;
   }
   get data(): Uint8Array {
-    return this.#bytes.subarray(this.#start, this.#end);
+    return this.bytes.subarray(this.start, this.end);
+  }
+  /** Number of samples, which every encoding starts with. */
+  get samples(): number {
+    const { bytes, start, end } = this;
+    return end - start < 2 ? 0 : bytes[start]! << 8 | bytes[start + 1]!;
   }
   get hashes(): ArrayLike<number> {
     const pair = [0, 0];
     if (this.#hashAt >= 0) {
-      const r = new ProtoReader(this.#bytes, this.#hashAt);
+      const r = new ProtoReader(this.bytes, this.#hashAt);
       r.uint64Into(pair, 0);
     }
     return pair;
@@ -698,7 +704,7 @@ function readRawChunk(r: ProtoReader): RawChunk | undefined {
   const dataEnd = dataAt + length;
   if (dataEnd === end) {
     r.offset = end;
-    return new RawChunk(minTime, maxTime, encoding, b, dataAt, dataEnd, -1);
+    return new RawChunk(minTime, maxTime, encoding, b, dataAt, dataEnd);
   }
   if (b[dataEnd] !== 0x18) return back();
   let o = dataEnd + 1;
