@@ -12,6 +12,7 @@ import {
   AGGR_MIN,
   AGGR_SUM,
   type AggrChunk,
+  RawChunk,
 } from "../storeapi/mod.ts";
 
 /** How downsampled chunks are read; raw chunks are always read as they are (but for counters). */
@@ -73,6 +74,7 @@ export class ReplicaReader {
     out: SampleBatch,
   ): void {
     out.clear();
+    out.reserve(sampleCount(chunks));
     if (aggregate === "counter") {
       this.#readCounter(chunks, maxTime, out);
     } else {
@@ -128,6 +130,17 @@ export class ReplicaReader {
       this.#counter.append(chunk.raw ?? part(chunk, "counter"), out);
     }
   }
+}
+
+/** About how many samples raw chunks hold: columns that grow step by step leave garbage behind. */
+function sampleCount(chunks: readonly AggrChunk[]): number {
+  let count = 0;
+  for (let i = 0; i < chunks.length; i++) {
+    const chunk = chunks[i]!;
+    // No sample takes less than two bits, whatever the chunk says.
+    if (chunk instanceof RawChunk) count += Math.min(chunk.samples, 4 * (chunk.end - chunk.start));
+  }
+  return count;
 }
 
 function part(chunk: AggrChunk, aggregate: Exclude<Aggregate, "avg">): Chunk {

@@ -1,6 +1,9 @@
 /** SampleBatch: the decoded samples of one series, in columns. */
 import type { FloatHistogram } from "./histogram.ts";
 
+/** Columns of this many samples are worth being given back by hand. */
+const RELEASED_LENGTH = 8192;
+
 /**
  * Samples of one series in ascending time.
  *
@@ -27,6 +30,19 @@ export class SampleBatch {
     this.length = 0;
     this.h = null;
     this.st = null;
+  }
+
+  /**
+   * Forgets the samples and gives the memory of large columns back at once. The batch can be used
+   * again; columns taken from it before cannot.
+   */
+  release(): void {
+    this.clear();
+    if (this.t.length < RELEASED_LENGTH) return;
+    this.t.buffer.transfer(0);
+    this.v.buffer.transfer(0);
+    this.t = new Float64Array(0);
+    this.v = new Float64Array(0);
   }
 
   /** Makes room for `n` more samples; columns may be replaced, so re-read them after the call. */

@@ -133,6 +133,7 @@ export class SelectOperator implements Operator {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#batch.release();
     this.#context.release(this.#held);
     this.#source.release();
   }

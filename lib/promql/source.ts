@@ -239,6 +239,7 @@ export class SelectReader implements SampleReader {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#batch.release();
     this.#context.release(this.#held);
     this.#source.release();
   }

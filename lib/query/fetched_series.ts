@@ -121,6 +121,7 @@ export class FetchedSeries implements SelectedSeries {
   close(): void {
     this.#packed.clear();
     this.#loose.clear();
+    this.#reader.release();
     this.#use.memory?.release();
   }
 }

@@ -21,11 +21,14 @@ import {
   SERIES_PATH,
 } from "./wire_store.ts";
 
+/** Size of messages that are decoded at once, bytes. */
+const FRAME_BYTES = 512 * 1024;
+
 /** Metadata names of the tenant and the request's id. */
 export const TENANT_METADATA = "thanos-tenant";
 export const REQUEST_ID_METADATA = "request-id";
 
-/** The remote Store; each frame holds all messages that had arrived when it was asked for. */
+/** The remote Store; a frame holds messages that had arrived when it was asked for. */
 export class RemoteStore implements Store {
   readonly #client: RpcClient;
 
@@ -42,7 +45,14 @@ export class RemoteStore implements Store {
     for await (
       const messages of this.#client.stream(SERIES_PATH, encodeSeriesRequest(request), options)
     ) {
-      yield decodeSeriesFrame(messages);
+      // A little at a time: objects of a frame die young when there are few of them.
+      for (let from = 0; from < messages.length;) {
+        let to = from;
+        let bytes = 0;
+        while (to < messages.length && bytes < FRAME_BYTES) bytes += messages[to++]!.length;
+        yield decodeSeriesFrame(messages.slice(from, to));
+        from = to;
+      }
     }
   }
 
