@@ -30,6 +30,8 @@ async function main(): Promise<void> {
         "--allow-all",
         "--no-prompt",
         "--frozen",
+        // Small semi-spaces save up to 80 MB.
+        "--v8-flags=--max-semi-space-size=8",
         ...target,
         "--include",
         "ui/dist",

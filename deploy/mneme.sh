@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts Mneme in its image. MNEME_V8_FLAGS, such as --max-old-space-size=8192, go to the runtime.
+# Starts Mneme in its image. Small semi-spaces save up to 80 MB. MNEME_V8_FLAGS, such as
+# --max-old-space-size=8192, go to the runtime as well.
 exec deno run --quiet --allow-all --no-prompt --no-config --no-lock --no-remote --no-npm \
-  --no-code-cache --unstable-no-legacy-abort ${MNEME_V8_FLAGS:+"--v8-flags=$MNEME_V8_FLAGS"} \
+  --no-code-cache --unstable-no-legacy-abort "--v8-flags=--max-semi-space-size=8${MNEME_V8_FLAGS:+,$MNEME_V8_FLAGS}" \
   /app/cmd/main.js "$@"

@@ -52,7 +52,7 @@ if [ ! -x "$dir/deno" ]; then
   trap - EXIT
 fi
 export DENO_DIR="\${DENO_DIR:-$home/deno}" DENO_NO_UPDATE_CHECK=1
-exec "$dir/deno" run --quiet --allow-all --no-prompt --no-config --no-lock --no-remote --no-npm --unstable-no-legacy-abort \${MNEME_V8_FLAGS:+"--v8-flags=$MNEME_V8_FLAGS"} "$dir/app/cmd/main.js" "$@"
+exec "$dir/deno" run --quiet --allow-all --no-prompt --no-config --no-lock --no-remote --no-npm --unstable-no-legacy-abort "--v8-flags=--max-semi-space-size=8\${MNEME_V8_FLAGS:+,$MNEME_V8_FLAGS}" "$dir/app/cmd/main.js" "$@"
 `;
   return text.replace("LINES", String(text.split("\n").length));
 }

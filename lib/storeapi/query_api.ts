@@ -87,7 +87,6 @@ export class RemoteQuery implements QueryApi {
         for (const warning of frame.warnings) warnings.push(warning);
         stats = frame.stats ?? stats;
       }
-      this.#client.recycle(messages);
     }
     return { series, warnings, stats };
   }
