@@ -2,9 +2,9 @@
  * One compaction on local directories: verify the sources, merge, verify the result. Everything that
  * takes time and touches no bucket; runs where its caller likes, usually in a worker.
  */
-import { errorKind, errorMessage } from "../base/mod.ts";
+import { encodeUtf8, errorKind, errorMessage } from "../base/mod.ts";
 import { type BlockHealth, type BlockIssueKind, blockIssues, verifyBlock } from "../block/mod.ts";
-import type { BlockMeta, Files } from "../tsdb/mod.ts";
+import { type BlockMeta, type Files, META_FILE, printBlockMeta, replaceFile } from "../tsdb/mod.ts";
 import { WindowMemory } from "./file_pool.ts";
 import { countSamples, mergeBlocks, type MergeOrder, type MergeReport } from "./merge_blocks.ts";
 import { compactedMeta, type GroupIdentity, repairedMeta } from "./result_meta.ts";
@@ -129,5 +129,12 @@ async function checkResult(
   if (held !== meta.stats.numSamples) {
     return wrong(`the result holds ${held} samples of ${meta.stats.numSamples}`);
   }
-  return { kind: "compacted", report };
+  // Measured as readers of the block expect it.
+  const { seriesMaxSize, chunkMaxSize } = health;
+  const measured: BlockMeta = {
+    ...meta,
+    thanos: { ...meta.thanos!, indexStats: { seriesMaxSize, chunkMaxSize } },
+  };
+  replaceFile(files, `${directory}/${META_FILE}`, encodeUtf8(printBlockMeta(measured)), false);
+  return { kind: "compacted", report: { ...report, meta: measured } };
 }

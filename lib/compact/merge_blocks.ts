@@ -47,7 +47,7 @@ export interface MergeReport {
   readonly duplicates: number;
   /** Chunks that were decoded because they overlap or had to be cut. */
   readonly merged: number;
-  /** Series of a single block whose chunks overlapped or were out of order. */
+  /** Series of a source whose chunks overlapped or were out of order. */
   readonly repaired: number;
   /** Chunks left out at the end of their block. */
   readonly dropped: number;
@@ -150,17 +150,15 @@ class BlockMerge {
       );
       for (let w = tree.winner(); w >= 0;) {
         this.#begin(inputs[w]!);
-        let contributors = 0;
         // Equal heads win in the order of the sources.
         do {
           const input = inputs[w]!;
           this.#gather(input, w);
-          contributors++;
           if (input.next()) tree.replay();
           else tree.close();
           w = tree.winner();
         } while (w >= 0 && this.#isCurrent(inputs[w]!));
-        this.#write(output, contributors);
+        this.#write(output);
         output.endSeries(this.#labels, this.#length);
       }
       const meta = output.finish((counted) => describe(inputs.map((b) => b.meta), counted));
@@ -194,6 +192,7 @@ class BlockMerge {
 
   #gather(input: BlockInput, owner: number): void {
     const { entry } = input;
+    if (!entry.ordered) this.#repaired++;
     const need = this.#count + entry.chunkCount;
     if (need > this.#refs.length) this.#grow(need * 2);
     this.#deleted[owner] = input.deleted;
@@ -227,7 +226,7 @@ class BlockMerge {
   }
 
   /** Writes the chunks of the current series. */
-  #write(output: MergeOutput, contributors: number): void {
+  #write(output: MergeOutput): void {
     const minTimes = this.#minTimes;
     const maxTimes = this.#maxTimes;
     const n = this.#count;
@@ -245,7 +244,7 @@ class BlockMerge {
       for (let i = 0; i < n; i++) this.#copy(output, i);
       return;
     }
-    this.#writeClusters(output, contributors);
+    this.#writeClusters(output);
   }
 
   /** True when samples of the chunk lie outside of the result, or were deleted. */
@@ -279,20 +278,17 @@ class BlockMerge {
   }
 
   /** The general case: chunks in the order of their times, clusters of overlapping ones merged. */
-  #writeClusters(output: MergeOutput, contributors: number): void {
+  #writeClusters(output: MergeOutput): void {
     const n = this.#count;
     const order: number[] = [];
-    let sorted = true;
     for (let i = 0; i < n; i++) {
       if (this.#maxTimes[i]! < this.#minTimes[i]!) {
         throw new CorruptionError("a chunk ends before it starts", {
           file: this.#inputs[this.#owners[i]!]!.directory,
         });
       }
-      if (i > 0 && this.#minTimes[i]! <= this.#maxTimes[i - 1]!) sorted = false;
       order.push(i);
     }
-    if (contributors === 1 && !sorted) this.#repaired++;
     order.sort((a, b) =>
       this.#minTimes[a]! - this.#minTimes[b]! || this.#maxTimes[a]! - this.#maxTimes[b]! || a - b
     );
