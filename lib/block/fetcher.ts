@@ -184,8 +184,17 @@ export class MetaFetcher {
     let meta = known === undefined ? this.#cache?.get(ulid, metaModified) : undefined;
     if (meta === undefined) {
       const object = `${ulid}/${META_FILE}`;
-      const bytes = await this.#bucket.get(object, signal === undefined ? {} : { signal });
-      meta = parseBlockMeta(bytes, object, ulid);
+      const read = async (fresh: boolean) => {
+        const options = { fresh, ...(signal === undefined ? {} : { signal }) };
+        return parseBlockMeta(await this.#bucket.get(object, options), object, ulid);
+      };
+      try {
+        // A copy that changed is not to be had from a cache.
+        meta = await read(known !== undefined);
+      } catch (error) {
+        if (!(error instanceof CorruptionError) || known !== undefined) throw error;
+        meta = await read(true);
+      }
       this.#unsaved = true;
     }
     this.#damaged.delete(ulid);

@@ -43,6 +43,8 @@ export type UploadBody =
 /** Options of a single call. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
+  /** Read past caches, which then hold what was read: for bytes that turned out to be damaged. */
+  readonly fresh?: boolean;
 }
 
 /** Options of upload(). */

@@ -318,7 +318,7 @@ class BlockReader {
       figures.emptyPostings++;
       return { refs: new Uint32Array(0), deferred };
     }
-    const lists = await this.#fetchPostings(listsOfPlan(plan));
+    const lists = await this.#twice((fresh) => this.#fetchPostings(listsOfPlan(plan), fresh));
     const refs = resolvePostings(plan, (list) => lists.get(list.offset)!);
     if (refs.length === 0) figures.emptyPostings++;
     // With matchers left over, only the series that pass them count.
@@ -330,7 +330,10 @@ class BlockReader {
   }
 
   /** The lists by their offset. */
-  async #fetchPostings(lists: readonly PostingsList[]): Promise<Map<number, Uint32Array>> {
+  async #fetchPostings(
+    lists: readonly PostingsList[],
+    fresh: boolean,
+  ): Promise<Map<number, Uint32Array>> {
     const { cache, figures, limits, signal, settings, pool } = this.#request;
     const { ulid, indexObject } = this.#block;
     const found = new Map<number, Uint32Array>();
@@ -350,7 +353,7 @@ class BlockReader {
     missing.sort((a, b) => a.offset - b.offset);
     const before = figures.postings.fetchedBytes;
     const fetched = await fetchItems(
-      this.#block.reader(indexObject, signal, pool),
+      this.#block.reader(indexObject, signal, pool, fresh),
       missing.map((list) => list.offset),
       {
         file: indexObject,
@@ -397,12 +400,27 @@ class BlockReader {
       throwIfAborted(this.#request.signal);
       const { to, bytes } = this.#seriesBatchEnd(starts, from);
       try {
-        yield await this.#readSeries(starts.subarray(from, to), bytes, deferred, reader);
+        yield await this.#twice((fresh) =>
+          this.#readSeries(starts.subarray(from, to), bytes, deferred, reader, fresh)
+        );
       } catch (error) {
         throw blockError("preload series", ulid, error);
       }
       from = to;
       if (this.#breather.due) await this.#breather.pause();
+    }
+  }
+
+  /**
+   * Reads again, past all caches, what turned out to be damaged: it may have been damaged on the
+   * way, and must not stay so in a cache.
+   */
+  async #twice<T>(read: (fresh: boolean) => Promise<T>): Promise<T> {
+    try {
+      return await read(false);
+    } catch (error) {
+      if (errorKind(error) !== "corruption") throw error;
+      return await read(true);
     }
   }
 
@@ -430,14 +448,14 @@ class BlockReader {
   }
 
   /** Reads of series entries, through the cache where there is one. */
-  #seriesReader(): { read: ReadBytes; fromBucket: () => number } {
+  #seriesReader(fresh: boolean): { read: ReadBytes; fromBucket: () => number } {
     const { cache, signal, pool } = this.#request;
     const { ulid, indexObject } = this.#block;
     const pages = cache?.series;
     let fromBucket = 0;
     const count = (bytes: number) => fromBucket += bytes;
     if (pages === undefined) {
-      const plain = this.#block.reader(indexObject, signal, pool);
+      const plain = this.#block.reader(indexObject, signal, pool, fresh);
       const read: ReadBytes = async (offset, length) => {
         const bytes = await plain(offset, length);
         count(bytes.length);
@@ -451,12 +469,13 @@ class BlockReader {
       pageSize: SERIES_PAGE,
       ttl: SERIES_TTL,
       maxRequests: 3,
+      fresh,
       observer: {
         pages() {},
         bytes: (_: number, _cached: number, fetched: number) => void count(fetched),
       },
     };
-    const plain = this.#block.reader(indexObject, signal, undefined);
+    const plain = this.#block.reader(indexObject, signal, undefined, fresh);
     const read: ReadBytes = (offset, length) =>
       readPages(store, plain, offset, length, signal, pool?.take(length));
     return { read, fromBucket: () => fromBucket };
@@ -467,6 +486,7 @@ class BlockReader {
     estimate: number,
     deferred: readonly Matcher[],
     reader: LabelReader,
+    fresh: boolean,
   ): Promise<SeriesItems> {
     const { minTime, maxTime, figures, limits, memory, settings, skipChunks, pool } = this.#request;
     const { indexObject } = this.#block;
@@ -475,7 +495,7 @@ class BlockReader {
     const room = Math.min(starts.length * CHUNKS_EXPECTED, 65536);
     const reading = estimate + starts.length * ITEM_BYTES + room * CHUNK_REF_BYTES;
     memory.take(reading);
-    const source = this.#seriesReader();
+    const source = this.#seriesReader(fresh);
     const fetched = await fetchItems(
       source.read,
       starts,
@@ -615,15 +635,23 @@ class BlockReader {
       const segment = segmentOfRef(refAt(from));
       let to = from + 1;
       while (to < refs.length && segmentOfRef(refAt(to)) === segment) to++;
-      try {
-        if (await this.#fetchSegment(segment, batch, refs, places, from, to)) damaged = true;
-      } catch (error) {
-        const kind = errorKind(error);
-        // A missing or cut object costs its own chunks; the rest of the block is still good.
-        if (kind !== "not_found" && kind !== "corruption") {
-          throw blockError("load chunks", this.#block.ulid, error);
+      for (const fresh of [false, true]) {
+        const errors: { error: unknown; chunks: number }[] = [];
+        try {
+          const told = (error: unknown) => errors.push({ error, chunks: 1 });
+          await this.#fetchSegment(segment, batch, refs, places, from, to, fresh, told);
+        } catch (error) {
+          const kind = errorKind(error);
+          // A missing or cut object costs its own chunks; the rest of the block is still good.
+          if (kind !== "not_found" && kind !== "corruption") {
+            throw blockError("load chunks", this.#block.ulid, error);
+          }
+          errors.push({ error, chunks: to - from });
         }
-        this.#tellDamage(error, to - from);
+        if (errors.length === 0) break;
+        // They are read again first, past all caches: see #twice().
+        if (!fresh) continue;
+        for (const { error, chunks } of errors) this.#tellDamage(error, chunks);
         damaged = true;
       }
       from = to;
@@ -643,7 +671,9 @@ class BlockReader {
     places: Uint32Array | undefined,
     from: number,
     to: number,
-  ): Promise<boolean> {
+    fresh: boolean,
+    damaged: (error: CorruptionError) => void,
+  ): Promise<void> {
     const { figures, limits, settings, signal, chunkPool } = this.#request;
     const object = this.#block.segmentObject(segment);
     const starts = new Float64Array(to - from);
@@ -652,7 +682,7 @@ class BlockReader {
     }
     const before = figures.chunks.fetchedBytes;
     const fetched = await fetchItems(
-      this.#block.reader(object, signal, chunkPool),
+      this.#block.reader(object, signal, chunkPool, fresh),
       starts,
       {
         file: object,
@@ -664,12 +694,11 @@ class BlockReader {
       figures.chunks,
     );
     limits.bytes(figures.chunks.fetchedBytes - before, "fetching chunks");
-    figures.chunks.touched += starts.length;
+    if (!fresh) figures.chunks.touched += starts.length;
     figures.chunks.fetched += starts.length;
     const { regions, offsets, regionOf } = fetched;
     const firstRegion = batch.regions.length;
     for (const region of regions) batch.regions.push(region);
-    let damaged = false;
     for (let j = 0; j < starts.length; j++) {
       const r = regionOf[j]!;
       const bytes = regions[r]!;
@@ -702,11 +731,9 @@ class BlockReader {
       } catch (error) {
         if (!(error instanceof CorruptionError)) throw error;
         batch.encodings[k] = DAMAGED;
-        damaged = true;
-        this.#tellDamage(error.in(object, starts[j]!), 1);
+        damaged(error.in(object, starts[j]!));
       }
     }
-    return damaged;
   }
 
   /** Chunks that are not sent as they are. */

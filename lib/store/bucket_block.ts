@@ -76,14 +76,23 @@ export class BucketBlock implements IndexObject {
     const name = this.#segments[index] ?? segmentName(index);
     return this.#segmentSizes.get(`${CHUNKS_DIRECTORY}/${name}`) || MAX_SEGMENT;
   }
-  /** Range reads of one of the block's objects, into memory of `pool` where the bucket can. */
-  reader(object: string, signal: AbortSignal, pool: BufferPool | undefined): ReadBytes {
+  /**
+   * Range reads of one of the block's objects, into memory of `pool` where the bucket can; `fresh`
+   * ones go past caches.
+   */
+  reader(
+    object: string,
+    signal: AbortSignal,
+    pool: BufferPool | undefined,
+    fresh = false,
+  ): ReadBytes {
+    const options = fresh ? { signal, fresh } : { signal };
     if (pool === undefined) {
-      return (offset, length) => this.#bucket.getRange(object, offset, length, { signal });
+      return (offset, length) => this.#bucket.getRange(object, offset, length, options);
     }
     return async (offset, length) => {
       const into = pool.take(length);
-      const bytes = await this.#bucket.getRange(object, offset, length, { signal, into });
+      const bytes = await this.#bucket.getRange(object, offset, length, { ...options, into });
       if (bytes.buffer !== into.buffer) pool.give(into);
       return bytes;
     };

@@ -100,7 +100,9 @@ export class CachingBucket implements Bucket {
     const ttl = this.#settings.metafileContentTtl;
     if (!isMetaFile(name) || ttl <= 0) return await this.#inner.get(name, options);
     const key = `content:${name}`;
-    const cached = await this.#one(key, "get", "metafile", options.signal);
+    const cached = options.fresh === true
+      ? undefined
+      : await this.#one(key, "get", "metafile", options.signal);
     if (cached !== undefined) return cached.slice();
     let bytes: Uint8Array;
     try {
@@ -129,13 +131,14 @@ export class CachingBucket implements Bucket {
     if (chunkSubrangeTtl <= 0 || length < 0 || !CHUNKS.test(name)) {
       return await this.#inner.getRange(name, offset, length, options);
     }
-    const { signal, into } = options;
+    const { signal, into, fresh = false } = options;
     const store: PageStore = {
       cache: this.#cache,
       key: (start) => `subrange:${name}:${start}:${start + chunkSubrangeSize}`,
       pageSize: chunkSubrangeSize,
       ttl: chunkSubrangeTtl,
       maxRequests: maxChunksGetRangeRequests,
+      fresh,
       observer: {
         pages: (wanted, hits) => this.#observer.operation("getrange", "chunks", wanted, hits),
         bytes: this.#observer.range.bytes.bind(this.#observer.range),

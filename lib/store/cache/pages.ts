@@ -17,6 +17,8 @@ export interface PageStore {
   /** Most requests for one range; 0 = no limit. */
   readonly maxRequests: number;
   readonly observer?: PageObserver;
+  /** Nothing is taken from the cache; what is read replaces what it holds. */
+  readonly fresh?: boolean;
 }
 
 /** Told about each range that was read. */
@@ -48,7 +50,9 @@ export async function readPages(
   const count = Math.ceil((offset + length) / pageSize) - first;
   if (length <= 0 || count > MAX_PAGES) return await read(offset, length);
   const keys = Array.from({ length: count }, (_, i) => store.key((first + i) * pageSize));
-  const pages = [...await cache.get(keys, signal)];
+  const pages: (Uint8Array | undefined)[] = store.fresh === true
+    ? keys.map(() => undefined)
+    : [...await cache.get(keys, signal)];
   let hits = 0;
   let cached = 0;
   // Where the object ends, once a short page says so.
