@@ -1,10 +1,10 @@
 /** Errors as the HTTP API shows them: kind to status code and `errorType`, in the JSON envelope. */
-import { type ErrorKind, errorKind, errorMessage } from "../base/mod.ts";
+import { type ErrorKind, errorKind, errorMessage, MnemeError } from "../base/mod.ts";
 import { envelopeJson } from "./encode_result.ts";
 
 /** How one kind of error looks on HTTP. */
 export interface HttpError {
-  readonly status: 400 | 404 | 409 | 422 | 500 | 503;
+  readonly status: 400 | 404 | 409 | 413 | 422 | 500 | 503;
   readonly errorType: string;
 }
 
@@ -24,7 +24,10 @@ const BY_KIND: Readonly<Record<ErrorKind, HttpError>> = {
 
 /** Status code and error type of any thrown value. */
 export function httpError(error: unknown): HttpError {
-  return BY_KIND[errorKind(error)];
+  const { status, errorType } = BY_KIND[errorKind(error)];
+  // HTTP has a status of its own for a body that is too large.
+  const isBody = error instanceof MnemeError && error.attrs.status === 413;
+  return { status: isBody ? 413 : status, errorType };
 }
 
 /** The answer to a request that failed; never stored by caches. */

@@ -22,6 +22,8 @@ export class SubqueryReader implements SampleReader {
     this.#child = child;
     this.#context = context;
     const { start, step, count } = child.grid;
+    // A fine step over a long range must meet the limit before it meets the end of memory.
+    context.touch(count);
     this.#times = new Float64Array(count);
     for (let k = 0; k < count; k++) this.#times[k] = start + k * step;
   }

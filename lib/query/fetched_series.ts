@@ -1,5 +1,5 @@
 /** What a select fetched: chunks as they came, in little memory, decoded when a series is read. */
-import type { Arena } from "../base/mod.ts";
+import { type Arena, CorruptionError } from "../base/mod.ts";
 import {
   type CoarseLayer,
   LayeredReader,
@@ -9,7 +9,13 @@ import {
   SeriesReader,
   splitLayers,
 } from "../dedup/mod.ts";
-import { equalLabels, type Labels, RESOLUTION_1H, type SampleBatch } from "../model/mod.ts";
+import {
+  equalLabels,
+  formatLabels,
+  type Labels,
+  RESOLUTION_1H,
+  type SampleBatch,
+} from "../model/mod.ts";
 import type { SelectedSeries, SelectHints } from "../promql/mod.ts";
 import type { AggrChunk, SeriesFrame } from "../storeapi/mod.ts";
 import { PackedChunks } from "./packed_chunks.ts";
@@ -109,6 +115,22 @@ export class FetchedSeries implements SelectedSeries {
   }
 
   read(i: number, batch: SampleBatch): void {
+    try {
+      this.#readSeries(i, batch);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      // Without its series and where it came from nobody could mend it.
+      const stores = this.#use.recorder?.stores().filter((store) => store.chunks > 0) ?? [];
+      const from = stores.map((store) => store.address).join(" or ");
+      throw new CorruptionError(error.reason, {
+        file: `a chunk of ${formatLabels(this.labels[i]!)}${from === "" ? "" : ` from ${from}`}`,
+        offset: error.offset,
+        cause: error,
+      });
+    }
+  }
+
+  #readSeries(i: number, batch: SampleBatch): void {
     const { read } = this.#use;
     const loose = this.#loose.get(i);
     if (loose === undefined) {
