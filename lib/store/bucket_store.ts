@@ -60,7 +60,7 @@ import type { HeaderPool } from "./header_pool.ts";
 import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";
 import { type MemoryAccount, MemoryBudget } from "./memory_budget.ts";
 import { NO_LIMITS, RequestFigures, type RequestLimitOptions, RequestLimits } from "./limits.ts";
-import { LOCAL_RANGES, REMOTE_RANGES } from "./range_reader.ts";
+import { isLocal, LOCAL_RANGES, REMOTE_RANGES } from "./range_reader.ts";
 import { FrameSink, MessageSink } from "./series_sink.ts";
 import { type StoreMetrics, TenantNames } from "./store_metrics.ts";
 
@@ -125,7 +125,7 @@ export class BucketStore implements Store {
   constructor(options: BucketStoreOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    const local = options.bucket.provider === "FILESYSTEM" || options.bucket.provider === "MEMORY";
+    const local = isLocal(options.bucket);
     this.#settings = {
       ranges: local ? LOCAL_RANGES : REMOTE_RANGES,
       // A disk is asked twice rather than for 64 KiB that are rarely needed.

@@ -32,6 +32,7 @@ import {
   readU64,
   TOC_SIZE,
 } from "../tsdb/mod.ts";
+import { isLocal } from "./range_reader.ts";
 import { type SymbolSpace, SymbolSpaces } from "./symbol_space.ts";
 
 /** A header in use. */
@@ -90,6 +91,8 @@ export interface HeaderPoolOptions {
 
 const DEFAULT_BUDGET = 64 * 1024 * 1024;
 const DEFAULT_MAX_FILES = 256;
+/** Read at each end of an index that lies behind a network, bytes. */
+const READ_AHEAD = 64 * 1024;
 /** Headers up to this size are held in memory, larger ones are read from the disk in windows. */
 const SMALL_HEADER = 128 * 1024;
 /** What an open header takes beside its bytes, about. */
@@ -272,8 +275,10 @@ export class HeaderPool {
     const object = `${index.ulid}/${INDEX_FILE}`;
     const start = this.#clock.now();
     const attempt = async (size: number): Promise<Loaded> => {
-      const read = (offset: number, length: number) =>
-        this.#bucket.getRange(object, offset, length);
+      const read = this.#readAhead(
+        size,
+        (offset, length) => this.#bucket.getRange(object, offset, length),
+      );
       if (this.#directory !== undefined && !this.#diskRefused) {
         const loaded = await this.#buildOnDisk(index.ulid, size, read, object);
         if (loaded !== undefined) return loaded;
@@ -296,6 +301,33 @@ export class HeaderPool {
     } finally {
       this.#observer.built((this.#clock.now() - start) / 1000);
     }
+  }
+
+  /**
+   * Reads a little more than asked at both ends of an index: where a request costs more than some
+   * KiB, the symbols and the postings offset table mostly come with the first two.
+   */
+  #readAhead(size: number, read: ReadRange): ReadRange {
+    if (isLocal(this.#bucket)) return read;
+    const whole = size <= 2 * READ_AHEAD;
+    const ends: { start: number; bytes: Promise<Uint8Array> }[] = [];
+    return async (offset, length) => {
+      const known = ends.find(({ start }) =>
+        offset >= start && offset + length <= Math.min(size, start + (whole ? size : READ_AHEAD))
+      );
+      if (known !== undefined) {
+        const bytes = await known.bytes;
+        return bytes.subarray(offset - known.start, offset - known.start + length);
+      }
+      const start = whole || offset === 0 ? 0 : size - READ_AHEAD;
+      const extent = whole ? size : READ_AHEAD;
+      const atEnd = offset >= start && offset + length <= start + extent;
+      if (!atEnd || length > READ_AHEAD || ends.length === 2) return await read(offset, length);
+      const end = { start, bytes: read(start, extent) };
+      ends.push(end);
+      const bytes = await end.bytes;
+      return bytes.subarray(offset - start, offset - start + length);
+    };
   }
 
   /** Builds the header into its file; undefined when the disk refuses. */

@@ -259,3 +259,27 @@ Deno.test("HeaderPool removes leftovers of blocks that are gone, and nothing els
     ].sort(),
   );
 });
+
+Deno.test("HeaderPool reads both ends of a remote index at once, and builds the same header", async () => {
+  for (const [count, most] of [[3, 1], [1500, 2], [20_000, 4]] as const) {
+    const inner = new MemoryBucket();
+    const series = Array.from(
+      { length: count },
+      (_, i) => floatSeries({ __name__: "m", value: `some-longer-value-${i * 7919}` }, T0, 1),
+    );
+    await addBlock(inner, { id: blockId(1), series });
+    const headerOf = async (bucket: FaultyBucket) => {
+      const files = new MemoryFiles();
+      const pool = new HeaderPool({ bucket, files, dataDirectory: "/data" });
+      (await pool.acquire(index(1, (await inner.attributes(`${blockId(1)}/index`)).size)))
+        .release();
+      pool.close();
+      return files.content.get(path(1))!;
+    };
+    const local = await headerOf(new FaultyBucket(inner));
+    const remote = new FaultyBucket(inner);
+    Object.defineProperty(remote, "provider", { value: "S3" });
+    assert.deepEqual(await headerOf(remote), local);
+    assert.ok(remote.count("get_range") <= most, `${count}: ${remote.count("get_range")} requests`);
+  }
+});

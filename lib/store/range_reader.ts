@@ -30,6 +30,11 @@ export const LOCAL_RANGES: RangeOptions = {
   concurrency: 1,
 };
 
+/** Whether a request to a bucket costs about nothing. */
+export function isLocal(bucket: { readonly provider: string }): boolean {
+  return bucket.provider === "FILESYSTEM" || bucket.provider === "MEMORY";
+}
+
 /** A longer item is not believed: its length is damaged, and its decoder will say so. */
 const MAX_ITEM = 64 * 1024 * 1024;
 
