@@ -283,3 +283,99 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "S3 uploads carry metadata, storage class, checksum and encryption as configured",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "mneme-sse-" });
+    const seen: { method: string; headers: http.IncomingHttpHeaders }[] = [];
+    const server = http.createServer((request, response) => {
+      seen.push({ method: request.method!, headers: request.headers });
+      request.resume();
+      request.on("end", () => response.end("content"));
+    });
+    await listen(server);
+    const endpoint = `127.0.0.1:${portOf(server)}`;
+    const headersOf = async (config: Record<string, unknown>) => {
+      const bucket = await openBucket(document(endpoint, { insecure: true, ...config }));
+      seen.length = 0;
+      await bucket.upload("o", new TextEncoder().encode("content"));
+      await bucket.get("o");
+      await bucket.attributes("o");
+      await bucket.close();
+      return seen.map((request) => request.headers);
+    };
+    try {
+      const put_user_metadata = { team: "a", "x-amz-storage-class": "STANDARD_IA" };
+      const [plain] = await headersOf({ put_user_metadata });
+      assert.equal(plain!["x-amz-meta-team"], "a");
+      assert.equal(plain!["x-amz-storage-class"], "STANDARD_IA");
+      assert.equal(plain!["content-md5"], "mgNkuembtIDdJeHwKEyFVQ==");
+      assert.equal(plain!["x-amz-meta-x-amz-storage-class"], undefined);
+      assert.match(String(plain!["user-agent"]), /mneme/);
+      const [unsummed] = await headersOf({ send_content_md5: false });
+      assert.equal(unsummed!["content-md5"], undefined);
+      const [s3] = await headersOf({ sse_config: { type: "SSE-S3" } });
+      assert.equal(s3!["x-amz-server-side-encryption"], "AES256");
+      const kms = { type: "SSE-KMS", kms_key_id: "k", kms_encryption_context: { a: "b" } };
+      const [managed] = await headersOf({ sse_config: kms });
+      assert.equal(managed!["x-amz-server-side-encryption"], "aws:kms");
+      assert.equal(managed!["x-amz-server-side-encryption-aws-kms-key-id"], "k");
+      assert.equal(
+        atob(String(managed!["x-amz-server-side-encryption-context"])),
+        '{"a":"b"}',
+      );
+      await Deno.writeFile(`${folder}/key`, new Uint8Array(32).fill(7));
+      const customer = { type: "SSE-C", encryption_key: `${folder}/key` };
+      for (const headers of await headersOf({ sse_config: customer })) {
+        assert.equal(headers["x-amz-server-side-encryption-customer-algorithm"], "AES256");
+        const key = headers["x-amz-server-side-encryption-customer-key"];
+        assert.equal(key, Buffer.alloc(32, 7).toString("base64"));
+      }
+      await Deno.writeFile(`${folder}/key`, new Uint8Array(31));
+      assert.match(
+        await read(document(endpoint, { sse_config: customer })),
+        /has 31 bytes, a key has 32/,
+      );
+    } finally {
+      await close(server);
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "S3 adopts the region that a server wants",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const regions: string[] = [];
+    const server = http.createServer((request, response) => {
+      const region = /Credential=[^/]+\/\d+\/([^/]+)\//.exec(request.headers.authorization!)![1]!;
+      regions.push(region);
+      request.resume();
+      if (region === "eu-north-1") {
+        response.end("content");
+        return;
+      }
+      response.writeHead(400, { "content-type": "application/xml" });
+      response.end(
+        "<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong region</Message>" +
+          "<Region>eu-north-1</Region></Error>",
+      );
+    });
+    await listen(server);
+    const endpoint = `127.0.0.1:${portOf(server)}`;
+    try {
+      const bucket = await openBucket(document(endpoint, { insecure: true }));
+      assert.equal(new TextDecoder().decode(await bucket.get("o")), "content");
+      await bucket.get("o");
+      await bucket.close();
+      assert.deepEqual(regions, ["us-east-1", "eu-north-1", "eu-north-1"]);
+    } finally {
+      await close(server);
+    }
+  },
+});
