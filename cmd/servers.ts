@@ -10,7 +10,7 @@ import {
 import { errorMessage, MnemeError } from "../lib/base/mod.ts";
 import { type ConfigOf, readRequestLogging } from "../lib/config/mod.ts";
 import type { ServerTls, Service } from "../lib/rpc/mod.ts";
-import { GrpcServer, HttpServer, PageFiles, Profiler } from "../lib/runtime/mod.ts";
+import { GrpcServer, HttpServer, PageFiles, Profiler, WebConfigFile } from "../lib/runtime/mod.ts";
 import type { Probe } from "../lib/telemetry/mod.ts";
 import type { CommandEnv } from "./command.ts";
 import type { grpcFlags, httpFlags } from "./flags_common.ts";
@@ -29,13 +29,6 @@ export function httpServer(
     readonly addRoutes?: (api: Hono) => void;
   },
 ): HttpServer {
-  if (config.httpConfig !== "") {
-    // Serving without the TLS or the passwords that were asked for would be worse than not at all.
-    throw new MnemeError(
-      "bad_data",
-      "--http.config is not supported yet: TLS and authentication need a proxy in front",
-    );
-  }
   const { addRoutes, pages, ...appOptions } = options;
   const log = requestLogging(config).http;
   const logger = env.logger.with({ service: "http/server" });
@@ -74,6 +67,7 @@ export function httpServer(
     handle: (request, remote) => app.fetch(request, { remote }),
     gracePeriod: config.httpGracePeriod,
     logger: env.logger,
+    ...(config.httpConfig === "" ? {} : { web: new WebConfigFile(config.httpConfig) }),
   });
 }
 

@@ -18,7 +18,7 @@ async function serving(
   ask: (url: string, stop: () => void) => Promise<void>,
 ): Promise<void> {
   const controller = new AbortController();
-  s.start();
+  await s.start();
   const done = s.run(controller.signal);
   try {
     await ask(`http://127.0.0.1:${s.address.port}/`, () => controller.abort());
@@ -37,16 +37,15 @@ Deno.test("HttpServer answers and tells its client's address", async () => {
 
 Deno.test("HttpServer names address and flag when the port is busy", async () => {
   const first = server();
-  await serving(first, (url) => {
+  await serving(first, async (url) => {
     const { port } = new URL(url);
     const second = server({ address: { hostname: "127.0.0.1", port: Number(port) } });
-    assert.throws(() => second.start(), {
+    await assert.rejects(() => second.start(), {
       name: "MnemeError",
       kind: "unavailable",
       message: `cannot listen on 127.0.0.1:${port}: port ${port} is already in use; ` +
         "choose another address with --http-address",
     });
-    return Promise.resolve();
   });
 });
 
@@ -124,4 +123,16 @@ Deno.test("HttpServer answers 500 and logs when the application itself throws", 
     assert.equal(await response.text(), "internal error\n");
   });
   assert.match(lines[0]!, /err="broken app"/);
+});
+
+Deno.test("HttpServer does not wait for connections without a request when it stops", async () => {
+  const s = server();
+  await serving(s, async (url, stop) => {
+    // Kept by the client for its next request.
+    await (await fetch(url)).text();
+    const silent = await Deno.connect({ hostname: "127.0.0.1", port: s.address.port });
+    stop();
+    assert.equal(await silent.read(new Uint8Array(10)).catch(() => null), null);
+    silent.close();
+  });
 });

@@ -22,3 +22,4 @@ export * from "./query_journal.ts";
 export * from "./run_group.ts";
 export * from "./signals.ts";
 export * from "./watch_files.ts";
+export { WebConfigFile } from "./web_config.ts";
