@@ -8,7 +8,6 @@ import { CorruptionError, crc32c } from "../base/mod.ts";
 import {
   type BlockMeta,
   checkSegmentHeader,
-  chunkRecordSize,
   CHUNKS_DIRECTORY,
   decodeSeries,
   type Files,
@@ -34,6 +33,8 @@ import type { FilePool, FileWindow } from "./file_pool.ts";
 import type { SymbolUnion } from "./symbol_union.ts";
 
 const SERIES_ALIGNMENT = 16;
+/** Encoding and checksum of a chunk record. */
+const RECORD_EXTRA = 1 + 4;
 /** Longest length prefix of a series entry or of a chunk record. */
 const LENGTH_SIZE = 5;
 
@@ -45,6 +46,8 @@ export class BlockInput {
   labels = new Uint32Array(32);
   labelLength = 0;
   readonly entry = new SeriesEntry();
+  /** Series so far whose labels had to be put in order. */
+  disordered = 0;
   /** Deleted ranges of the current series. */
   deleted: Float64Array | undefined;
   // The record that record() found, in the bytes of the chunk window.
@@ -213,7 +216,10 @@ export class BlockInput {
       length += 2;
     }
     this.labelLength = length;
-    if (!ordered) this.labelLength = sortPairs(labels, length);
+    if (!ordered) {
+      this.labelLength = sortPairs(labels, length);
+      this.disordered++;
+    }
     if (this.labelLength === 0) {
       throw new CorruptionError("series without labels", { file: this.#index.path, offset: at });
     }
@@ -254,23 +260,15 @@ export class BlockInput {
       });
     }
     let at = window.load(offset, LENGTH_SIZE);
-    const size = chunkRecordSize(
-      window.length === window.bytes.length
-        ? window.bytes
-        : window.bytes.subarray(0, window.length),
-      at,
-      window.path,
-      window.start,
-    );
+    const prefix = prefixSize(window.bytes, at, Math.min(window.length, at + LENGTH_SIZE));
+    const size = prefix === 0 ? 0 : prefix + lengthOf(window.bytes, at, prefix) + RECORD_EXTRA;
     // A length beyond the file is not believed, nor given memory.
-    if (size === undefined || offset + size > window.size) {
+    if (prefix === 0 || offset + size > window.size) {
       throw new CorruptionError("chunk record is cut off", { file: window.path, offset });
     }
     at = window.require(offset, size, "chunk record");
     const b = window.bytes;
-    let start = at;
-    while (b[start]! >= 0x80) start++;
-    start++;
+    const start = at + prefix;
     const end = at + size - 4;
     const stored = ((b[end]! << 24) | (b[end + 1]! << 16) | (b[end + 2]! << 8) | b[end + 3]!) >>> 0;
     if (crc32c(b, start, end) !== stored) {
@@ -301,6 +299,19 @@ export class BlockInput {
     this.#chunks = window;
     this.#segment = segment;
   }
+}
+
+/** Bytes of the varint at `at`, 0 when it does not end before `end`. */
+function prefixSize(bytes: Uint8Array, at: number, end: number): number {
+  for (let i = at; i < end; i++) if (bytes[i]! < 0x80) return i + 1 - at;
+  return 0;
+}
+
+/** The number in a varint of `size` bytes. */
+function lengthOf(bytes: Uint8Array, at: number, size: number): number {
+  let length = 0;
+  for (let i = size - 1; i >= 0; i--) length = length * 128 + (bytes[at + i]! & 0x7f);
+  return length;
 }
 
 function countOf(word: Uint8Array): number {

@@ -401,6 +401,40 @@ export function countSamples(files: Files, directory: string, memory?: WindowMem
   }
 }
 
+/**
+ * True when every series of a block is where it must be and as it must be, as far as the index alone
+ * tells; false calls for a closer look.
+ *
+ * Throws: CorruptionError, not_found.
+ */
+export function looksSound(files: Files, directory: string, memory?: WindowMemory): boolean {
+  const pool = new FilePool(files, memory);
+  try {
+    const union = new SymbolUnion();
+    const windows = { index: MAX_INDEX_WINDOW, chunks: MAX_INDEX_WINDOW };
+    const input = new BlockInput(files, pool, directory, union, windows);
+    const { symbols, ranks } = union.sort();
+    input.resolve(ranks, symbols[0] === "" ? 0 : -1);
+    const { minTime, maxTime } = input.meta;
+    let chunks = 0;
+    let series = 0;
+    for (; input.next(); series++) {
+      const { entry } = input;
+      const n = entry.chunkCount;
+      if (n === 0 || !entry.ordered) return false;
+      // Ordered: the first and the last chunk tell for all. The end may be reached, not begun at.
+      if (entry.minTimes[0]! < minTime || entry.maxTimes[n - 1]! > maxTime) return false;
+      if (entry.minTimes[n - 1]! >= maxTime) return false;
+      chunks += n;
+    }
+    const { numSeries, numChunks } = input.meta.stats;
+    return input.disordered === 0 && (numSeries === 0 || numSeries === series) &&
+      (numChunks === 0 || numChunks === chunks);
+  } finally {
+    pool.close();
+  }
+}
+
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
