@@ -11,7 +11,6 @@ import {
   CHUNKS_DIRECTORY,
   decodeSeries,
   type Files,
-  fileSource,
   INDEX_FILE,
   IndexReader,
   LabelReader,
@@ -103,29 +102,26 @@ export class BlockInput {
         .map((e) => e.name),
     );
     const indexPath = `${directory}/${INDEX_FILE}`;
-    const file = files.open(indexPath);
-    try {
-      const reader = new IndexReader(fileSource(file), fileSource(file));
-      const { toc } = reader;
-      this.#version = reader.version;
-      this.#seriesStart = toc.series;
-      this.#seriesEnd = toc.labelIndices > toc.series ? toc.labelIndices : toc.postingsTable;
-      this.#position = this.#seriesStart;
-      const all = reader.tables.allPostings();
-      // The list is as long as its first word says; it is verified where blocks are verified.
-      this.#expected = all === undefined
-        ? 0
-        : (all.end - all.offset >= 8 ? countOf(fileSource(file).view(all.offset, 8)) : 0);
-      this.#places = new Uint32Array(this.#version === 1 ? 0 : reader.tables.symbolCount);
-      if (this.#version === 1) this.#addOldSymbols(reader, symbols);
-      else {
-        let i = 0;
-        for (const symbol of reader.tables.allSymbols()) this.#places[i++] = symbols.add(symbol);
-      }
-    } finally {
-      file.close();
+    const window = pool.window(indexPath, windows.index);
+    const source = window.source();
+    const reader = new IndexReader(source);
+    const { toc } = reader;
+    this.#version = reader.version;
+    this.#seriesStart = toc.series;
+    this.#seriesEnd = toc.labelIndices > toc.series ? toc.labelIndices : toc.postingsTable;
+    this.#position = this.#seriesStart;
+    const all = reader.tables.allPostings();
+    // The list is as long as its first word says; it is verified where blocks are verified.
+    this.#expected = all === undefined || all.end - all.offset < 8
+      ? 0
+      : countOf(source.view(all.offset, 8));
+    this.#places = new Uint32Array(this.#version === 1 ? 0 : reader.tables.symbolCount);
+    if (this.#version === 1) this.#addOldSymbols(reader, symbols);
+    else {
+      let i = 0;
+      for (const symbol of reader.tables.allSymbols()) this.#places[i++] = symbols.add(symbol);
     }
-    this.#index = pool.window(indexPath, windows.index);
+    this.#index = window;
   }
 
   #addOldSymbols(reader: IndexReader, symbols: SymbolUnion): void {

@@ -3,7 +3,7 @@
  * need two thousand descriptors, nor a buffer of a megabyte for each.
  */
 import { CorruptionError } from "../base/mod.ts";
-import type { Files, ReadFile } from "../tsdb/mod.ts";
+import type { ByteSource, Files, ReadFile } from "../tsdb/mod.ts";
 
 /** Buffers of windows that are used from merge to merge. */
 export class WindowMemory {
@@ -125,6 +125,19 @@ export class FileWindow {
     this.start = offset;
     this.length = this.#pool.get(this.path).readAt(this.bytes.subarray(0, wanted), offset);
     return 0;
+  }
+
+  /** The file as a source of views, each borrowed until the next one. */
+  source(): ByteSource {
+    return {
+      name: this.path,
+      size: this.size,
+      view: (offset, length) => {
+        const wanted = Math.max(0, Math.min(length, this.size - offset));
+        const at = this.load(offset, wanted);
+        return this.bytes.subarray(at, Math.min(at + wanted, this.length));
+      },
+    };
   }
 
   /** As load(), but throws when the file ends before `length` bytes. */

@@ -16,9 +16,9 @@ import { SymbolUnion } from "./symbol_union.ts";
 import type { MergedCounts } from "./result_meta.ts";
 
 /** Bytes of all windows together, and the bounds of one. */
-const WINDOW_BUDGET = 8 * 1024 * 1024;
+const WINDOW_BUDGET = 4 * 1024 * 1024;
 const MIN_WINDOW = 4 * 1024;
-const MAX_WINDOW = 256 * 1024;
+const MAX_WINDOW = 128 * 1024;
 const MAX_INDEX_WINDOW = 32 * 1024;
 
 /** What to merge. */

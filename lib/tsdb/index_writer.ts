@@ -9,7 +9,7 @@ import type { WriteFile } from "./files.ts";
 import { INDEX_MAGIC, SERIES_ALIGNMENT } from "./index_format.ts";
 
 const VERSION = 2;
-const FLUSH_SIZE = 1024 * 1024;
+const FLUSH_SIZE = 256 * 1024;
 const MAX_U32 = 0xffffffff;
 
 /** Appends the chunk part of a series entry and checks the order of chunks. */
