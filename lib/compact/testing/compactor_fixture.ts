@@ -10,7 +10,9 @@ import {
   Compactor,
   type CompactorOptions,
   DEFAULT_COMPACTOR_OPTIONS,
+  DownsampleMetrics,
   type DownsamplePass,
+  Downsampling,
   InlineJobs,
 } from "../mod.ts";
 
@@ -32,7 +34,8 @@ export function makeCompactor(parts: {
   readonly clock: Clock;
   readonly options?: Partial<CompactorOptions>;
   readonly seed?: number;
-  readonly downsample?: DownsamplePass;
+  /** "real" downsamples; nothing is downsampled when absent. */
+  readonly downsample?: DownsamplePass | "real";
 }): CompactorFixture {
   const metrics = new Metrics();
   const log: string[] = [];
@@ -44,8 +47,8 @@ export function makeCompactor(parts: {
   });
   const random = new Random(parts.seed ?? 1);
   const compactMetrics = new CompactMetrics(metrics);
-  const { bucket, files, dataDirectory, clock, downsample } = parts;
-  const compactor = new Compactor({
+  const { bucket, files, dataDirectory, clock } = parts;
+  const shared = {
     bucket,
     files,
     dataDirectory,
@@ -55,16 +58,28 @@ export function makeCompactor(parts: {
         for (let i = 0; i < target.length; i++) target[i] = random.below(256);
       }),
     logger,
+    jobs: new InlineJobs(files),
+  };
+  const options = {
+    ...DEFAULT_COMPACTOR_OPTIONS,
+    consistencyDelay: 0,
+    deleteDelay: 0,
+    clockTolerance: 0,
+    ...parts.options,
+  };
+  const downsample = parts.downsample === "real"
+    ? new Downsampling({
+      ...shared,
+      ...options,
+      metrics: new DownsampleMetrics(metrics),
+      concurrency: 1,
+    })
+    : parts.downsample;
+  const compactor = new Compactor({
+    ...shared,
     metrics: compactMetrics,
     observer: fetcherMetrics({ metrics, logger }),
-    jobs: new InlineJobs(files),
-    options: {
-      ...DEFAULT_COMPACTOR_OPTIONS,
-      consistencyDelay: 0,
-      deleteDelay: 0,
-      clockTolerance: 0,
-      ...parts.options,
-    },
+    options,
     ...(downsample === undefined ? {} : { downsample }),
   });
   return {
