@@ -77,9 +77,6 @@ Deno.test("every metric that the mixin asks for is exported by a running part", 
     ].join("\n"),
   )];
   assert.ok(asked.length > 40, `${asked.length} names`);
-  const missing = asked.filter((name) => !exported.has(name) && !TO_COME.has(name));
+  const missing = asked.filter((name) => !exported.has(name));
   assert.deepEqual(missing, []);
 });
-
-/** Downsampling joins the compactor in its own time. */
-const TO_COME: ReadonlySet<string> = new Set(["thanos_compact_downsample_total"]);
