@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Dialog } from "../parts/controls.tsx";
 import { graphLink } from "../parts/page_link.tsx";
+import { Plain } from "../parts/plain.tsx";
 import { useApp } from "./context.ts";
 import type { MenuItem } from "./menu.ts";
 
@@ -64,7 +65,7 @@ export function Palette(
             onClick={() => go(i)}
             onPointerMove={() => setAt(i)}
           >
-            <bdi class={item.kind === "page" ? "" : "mono"}>{item.text}</bdi>
+            <Plain class={item.kind === "page" ? "" : "mono"} text={item.text} />
             <span class="dim">{item.kind}</span>
           </li>
         ))}

@@ -2,8 +2,9 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { BlocksJson, PlannedJson, SetAsideJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
+import { visible } from "../model/labels.ts";
 import { type Block, readBlock, type Stream, streamTitle, toStreams } from "../model/blocks.ts";
-import { formatDuration, roughDuration } from "../model/durations.ts";
+import { roughDuration } from "../model/durations.ts";
 import { resolutionName } from "../model/fanout.ts";
 import { bytes, counted, grouped } from "../model/numbers.ts";
 import { ago } from "../model/times.ts";
@@ -14,6 +15,7 @@ import { VirtualRows } from "../parts/virtual_rows.tsx";
 import { BlockDetails } from "./details.tsx";
 import { blockColor, type Span } from "./timeline.ts";
 import { TimelineView } from "./timeline_view.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 const REFRESH = 60_000;
 
@@ -85,10 +87,13 @@ export function BlocksPage({ view }: { view: "global" | "loaded" }) {
       <div class="page-head">
         <h1>{view === "global" ? "Blocks of the bucket" : "Loaded blocks"}</h1>
         <span class="dim">
-          {`${counted(blocks.length, "block")}, ${
-            bytes(blocks.reduce((n, b) => n + (b.size ?? 0), 0))
-          }, `}
-          {`${grouped(blocks.reduce((n, b) => n + (b.json.stats?.numSamples ?? 0), 0))} samples`}
+          {[
+            counted(blocks.length, "block"),
+            ...(blocks.some(({ size }) => size !== undefined)
+              ? [bytes(blocks.reduce((n, b) => n + (b.size ?? 0), 0))]
+              : []),
+            `${grouped(blocks.reduce((n, b) => n + (b.json.stats?.numSamples ?? 0), 0))} samples`,
+          ].join(", ")}
         </span>
         <span class="space" />
         {refreshed > 0 && (
@@ -237,7 +242,7 @@ function Findings(
         <ul class="findings">
           {rows.slice(0, LISTED).map(({ key, text, span }) => (
             <li key={key}>
-              <bdi>{text}</bdi>
+              <Plain text={text} />
               <Button kind="quiet" small onClick={() => onShow(span)}>Show</Button>
             </li>
           ))}
@@ -312,7 +317,7 @@ function Plan(
               {`${clock.value.format(entry.minTime)} to ${clock.value.format(entry.maxTime)}, ${
                 bytes(entry.bytes)
               } `}
-              <span class="dim">{entry.group}</span>
+              <span class="dim">{visible(entry.group)}</span>
             </bdi>
             <Button
               kind="quiet"
@@ -371,12 +376,12 @@ function BlockList(props: {
               </button>
             </div>
             <div role="cell">{clock.value.format(block.minTime)}</div>
-            <div role="cell">{formatDuration(block.maxTime - block.minTime)}</div>
+            <div role="cell">{roughDuration(block.maxTime - block.minTime)}</div>
             <div role="cell">{block.level}</div>
             <div role="cell">{resolutionName(block.resolution)}</div>
             <div role="cell">{block.size === undefined ? "unknown" : bytes(block.size)}</div>
             <div role="cell" class="cut">
-              <bdi>{streamTitle(block.labels)}</bdi>
+              <Plain text={streamTitle(block.labels)} />
             </div>
           </div>
         )}

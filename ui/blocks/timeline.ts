@@ -1,7 +1,8 @@
 /** Draws streams of blocks on a canvas, and finds the block under a point. */
 import { type Colors } from "../app/theme.ts";
 import { type Block, firstEndingAfter, type Stream } from "../model/blocks.ts";
-import { tickSpacing, type ZoneClock } from "../model/times.ts";
+import { visible } from "../model/labels.ts";
+import { timeTicks, type ZoneClock } from "../model/times.ts";
 
 /** Heights, px. */
 const AXIS = 28;
@@ -71,7 +72,7 @@ export class Timeline {
     ctx.clearRect(0, 0, width, height);
     const scale = (width - GUTTER) / (span.to - span.from);
     const x = (time: number) => GUTTER + (time - span.from) * scale;
-    this.#grid(ctx, width, height, span, x, colors);
+    this.#grid(ctx, width, height, span, x, colors, clock);
     ctx.save();
     ctx.beginPath();
     ctx.rect(GUTTER, AXIS, width - GUTTER, height - AXIS);
@@ -93,9 +94,12 @@ export class Timeline {
     span: Span,
     x: (t: number) => number,
     colors: Colors,
+    clock: ZoneClock,
   ): void {
     ctx.fillStyle = colors.line;
-    for (const tick of ticksOf(span, width)) ctx.fillRect(Math.round(x(tick)), AXIS, 1, height);
+    for (const tick of ticksOf(span, width, clock).times) {
+      ctx.fillRect(Math.round(x(tick)), AXIS, 1, height);
+    }
   }
 
   #texts(
@@ -120,7 +124,7 @@ export class Timeline {
       ctx.fillRect(0, y - top, width, TITLE - 3);
       ctx.fillStyle = colors.text;
       ctx.font = "600 12px ui-sans-serif, system-ui, sans-serif";
-      ctx.fillText(cut(stream.title, Math.floor(width / 8)), 8, at);
+      ctx.fillText(cut(visible(stream.title), Math.floor(width / 8)), 8, at);
     });
   }
 
@@ -210,15 +214,8 @@ function hatch(
   ctx.restore();
 }
 
-function ticksOf(span: Span, width: number): number[] {
-  const spacing = tickSpacing(span.to - span.from, Math.max(2, (width - GUTTER) / 100));
-  const ticks: number[] = [];
-  for (
-    let t = Math.ceil(span.from / spacing) * spacing;
-    t <= span.to && ticks.length < 200;
-    t += spacing
-  ) ticks.push(t);
-  return ticks;
+function ticksOf(span: Span, width: number, clock: ZoneClock) {
+  return timeTicks(span.from, span.to, Math.max(2, (width - GUTTER) / 100), clock);
 }
 
 function drawAxis(
@@ -236,9 +233,8 @@ function drawAxis(
   ctx.fillStyle = colors.dim;
   ctx.font = "11px ui-sans-serif, system-ui, sans-serif";
   ctx.textBaseline = "middle";
-  const ticks = ticksOf(span, width);
-  const spacing = ticks.length > 1 ? ticks[1]! - ticks[0]! : span.to - span.from;
-  for (const tick of ticks) {
+  const { times, spacing } = ticksOf(span, width, clock);
+  for (const tick of times) {
     const text = spacing >= 86_400_000 ? clock.date(tick) : clock.tick(tick, spacing);
     ctx.fillText(text, Math.min(x(tick) + 4, width - 70), AXIS / 2);
   }

@@ -4,7 +4,7 @@ import { useApp } from "../app/context.ts";
 import { currentColors, onColorsChanged } from "../app/theme.ts";
 import type { Block, Stream } from "../model/blocks.ts";
 import { bytes } from "../model/numbers.ts";
-import { formatDuration } from "../model/durations.ts";
+import { roughDuration } from "../model/durations.ts";
 import { resolutionName } from "../model/fanout.ts";
 import { useWidth } from "../parts/virtual_rows.tsx";
 import { GUTTER, type Span, Timeline } from "./timeline.ts";
@@ -29,7 +29,7 @@ export function TimelineView(props: {
   const canvas = useRef<HTMLCanvasElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const timeline = useMemo(() => new Timeline(props.streams), [props.streams]);
-  const height = Math.min(MAX_HEIGHT, Math.max(120, timeline.height));
+  const height = Math.min(MAX_HEIGHT, Math.max(92, timeline.height));
   const [hover, setHover] = useState<{ block: Block; x: number; y: number }>();
   const [drag, setDrag] = useState<{ from: number; to: number; pan: boolean; span: Span }>();
   const latest = useRef({ ...props, timeline, width, height });
@@ -201,7 +201,7 @@ export function TimelineView(props: {
           </div>
           <div class="dim">
             {`${
-              formatDuration(hover.block.maxTime - hover.block.minTime)
+              roughDuration(hover.block.maxTime - hover.block.minTime)
             }, level ${hover.block.level}, ${resolutionName(hover.block.resolution)}`}
             {hover.block.size !== undefined && `, ${bytes(hover.block.size)}`}
           </div>

@@ -6,11 +6,12 @@ import { useApp } from "../app/context.ts";
 import { type Cardinality, compareCounts, type Count, countSeries } from "../model/cardinality.ts";
 import { formatName, type LabelRecord, quote } from "../model/labels.ts";
 import { bytes, counted, grouped } from "../model/numbers.ts";
-import { isUnlimited } from "../model/times.ts";
+import { isOpen } from "../model/times.ts";
 import { Button, Segmented, TextField } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Empty, ErrorMessage, Loading, Message, Warnings } from "../parts/messages.tsx";
 import { graphLink, PageLink } from "../parts/page_link.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 /** Rows of one table, and series of one day that are counted. */
 const ROWS = 20;
@@ -96,11 +97,11 @@ function Heads() {
               <Figure name="Series" value={grouped(numSeries)} />
               <Figure name="Label pairs" value={grouped(numLabelPairs)} />
               <Figure name="Chunks" value={grouped(chunkCount)} />
-              {minTime !== undefined && !isUnlimited(minTime) && (
-                <Figure name="Since" value={clock.value.format(minTime)} />
+              {minTime !== undefined && !isOpen(minTime) && (
+                <Figure name="Since" value={clock.value.format(minTime - minTime % 1000)} />
               )}
-              {maxTime !== undefined && !isUnlimited(maxTime) && (
-                <Figure name="Until" value={clock.value.format(maxTime)} />
+              {maxTime !== undefined && !isOpen(maxTime) && (
+                <Figure name="Until" value={clock.value.format(maxTime - maxTime % 1000)} />
               )}
             </dl>
             <div class="tables">
@@ -339,7 +340,7 @@ function CountTable(props: {
                 <tr key={count.name}>
                   <td class="name">
                     <PageLink to={props.link(count.name)}>
-                      <bdi>{count.name}</bdi>
+                      <Plain text={count.name} />
                     </PageLink>
                   </td>
                   <td class="number">{print(count.value)}</td>

@@ -14,6 +14,7 @@ import type { ZoneClock } from "../model/times.ts";
 import { Button } from "../parts/controls.tsx";
 import type { PlotArea } from "./chart.tsx";
 import { analysisOf, type Panel, type Run } from "./state.ts";
+import { Plain } from "../parts/plain.tsx";
 
 /** The ribbon: colours per resolution, hatched where there is nothing. */
 export function Ribbon(props: { readonly run: Run; readonly area: PlotArea | undefined }) {
@@ -21,7 +22,7 @@ export function Ribbon(props: { readonly run: Run; readonly area: PlotArea | und
   const coverage = coverageOf(analysisOf(props.run));
   const request = props.run.answered;
   if (coverage.length === 0 || request === undefined || request.end <= request.start) return null;
-  const parts = ribbonOf(coverage, request.start, request.end);
+  const parts = ribbonOf(coverage, request.start, request.end, request.step * 1000);
   const span = request.end - request.start;
   const { area } = props;
   return (
@@ -88,7 +89,7 @@ export function Answered(props: { readonly panel: Panel; readonly run: Run }) {
         {failed.length > 0 && <span class="bad-text">{`${failed.length} failed`}</span>}
         <span>{counted(sum((p) => p.series), "series", "series")}</span>
         <span>{counted(sum((p) => p.chunks), "chunk")}</span>
-        <span>{bytes(sum((p) => p.bytes))}</span>
+        {sum((p) => p.bytes) > 0 && <span>{bytes(sum((p) => p.bytes))}</span>}
         <span>{`slowest ${roughDuration(longest)}`}</span>
       </summary>
       <div class="scroll">
@@ -96,7 +97,7 @@ export function Answered(props: { readonly panel: Panel; readonly run: Run }) {
           <thead>
             <tr>
               <th>Store</th>
-              <th class="wide">Time, from the first byte on darker</th>
+              <th class="wide">Waiting and reading</th>
               <th class="number">First byte</th>
               <th class="number">Total</th>
               <th class="number">Series</th>
@@ -116,7 +117,7 @@ export function Answered(props: { readonly panel: Panel; readonly run: Run }) {
                   <span class="mono">{part.address}</span>
                   {part.error !== undefined && (
                     <div class="bad-text">
-                      <bdi>{part.error}</bdi>
+                      <Plain text={part.error} />
                     </div>
                   )}
                 </td>
@@ -139,7 +140,7 @@ export function Answered(props: { readonly panel: Panel; readonly run: Run }) {
                     <Button
                       kind="quiet"
                       small
-                      label={`Ask again without ${part.address}`}
+                      label={`Leave out ${part.address} and ask again`}
                       onClick={() => {
                         const base = stores.length > 0
                           ? stores

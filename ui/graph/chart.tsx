@@ -7,7 +7,7 @@ import { type Colors, currentColors, onColorsChanged } from "../app/theme.ts";
 import { type Frame, stackRows } from "../model/frame.ts";
 import type { Heatmap } from "../model/heatmap.ts";
 import { shortNumber } from "../model/numbers.ts";
-import { tickSpacing, type ZoneClock } from "../model/times.ts";
+import { timeTicks, type ZoneClock } from "../model/times.ts";
 import { useWidth } from "../parts/virtual_rows.tsx";
 import { drawExemplars, type ExemplarPoint, exemplarPoints, nearestExemplar } from "./exemplars.ts";
 import { heatColor, seriesColor, withAlpha } from "./palette.ts";
@@ -59,13 +59,20 @@ export function Chart(props: ChartProps) {
     const colors = currentColors();
     const points = exemplarPoints(exemplars);
     const made = new uPlot(
-      chartOptions({ props: latest.current, width, clock, colors, points, latest, setTooltip }),
+      chartOptions({
+        props: latest.current,
+        width,
+        clock,
+        colors,
+        points,
+        latest,
+        setTooltip,
+        area: { left: -1, width: -1 },
+      }),
       chartData(latest.current),
       host.current!,
     );
     plot.current = made;
-    const { left, width: plotWidth } = made.bbox;
-    props.onArea({ left: left / devicePixelRatio, width: plotWidth / devicePixelRatio });
     return () => {
       made.destroy();
       plot.current = undefined;
@@ -112,6 +119,8 @@ interface Making {
   readonly points: readonly ExemplarPoint[];
   readonly latest: { readonly current: ChartProps };
   readonly setTooltip: (state: TooltipState | undefined) => void;
+  /** What was told last. */
+  readonly area: { left: number; width: number };
 }
 
 function chartOptions(making: Making): uPlot.Options {
@@ -124,7 +133,7 @@ function chartOptions(making: Making): uPlot.Options {
     width,
     height: HEIGHT,
     ms: 1,
-    padding: [12, 12, 0, 0],
+    padding: [12, 28, 0, 0],
     legend: { show: false },
     cursor: {
       y: false,
@@ -170,6 +179,16 @@ function chartOptions(making: Making): uPlot.Options {
       }],
       setCursor: [(u) => making.setTooltip(tooltipAt(u, making))],
       draw: [
+        // The axes find their width in several passes: the last one counts.
+        (u) => {
+          const area = {
+            left: u.bbox.left / devicePixelRatio,
+            width: u.bbox.width / devicePixelRatio,
+          };
+          if (area.left === making.area.left && area.width === making.area.width) return;
+          Object.assign(making.area, area);
+          latest.current.onArea(area);
+        },
         (u) => heat !== undefined && drawHeat(u, heat, colors.dark),
         (u) => making.points.length > 0 && drawExemplars(u, making.points, colors),
       ],
@@ -215,26 +234,13 @@ function timeAxis(clock: ZoneClock, colors: Colors): uPlot.Axis {
     ticks: { stroke: colors.line, width: 1, size: 4 },
     gap: 6,
     size: 30,
-    splits: (u, _axis, min, max) => {
-      const spacing = tickSpacing(max - min, Math.max(2, u.bbox.width / devicePixelRatio / 90));
-      // Days begin at midnight of the zone, not of UTC.
-      const offset = spacing < 3_600_000 ? 0 : (clock.parse("1970-01-01") ?? 0) + shift(clock, min);
-      const first = Math.ceil((min - offset) / spacing) * spacing + offset;
-      const out: number[] = [];
-      for (let t = first; t <= max && out.length < 200; t += spacing) out.push(t);
-      return out;
-    },
+    splits: (u, _axis, min, max) =>
+      timeTicks(min, max, Math.max(2, u.bbox.width / devicePixelRatio / 90), clock).times,
     values: (_u, splits) =>
-      splits.map((t) => clock.tick(t, splits.length > 1 ? splits[1]! - splits[0]! : 60_000)),
+      splits.map((t) =>
+        clock.tick(t, splits.length > 1 ? splits.at(-1)! - splits.at(-2)! : 60_000)
+      ),
   };
-}
-
-/** How far the zone's day at a time begins after that of 1970: summer time. */
-function shift(clock: ZoneClock, ms: number): number {
-  const day = clock.parse(clock.date(ms));
-  return day === undefined
-    ? 0
-    : (((day - (clock.parse("1970-01-01") ?? 0)) % 86_400_000) + 86_400_000) % 86_400_000;
 }
 
 const AXIS_FONT = "11px ui-sans-serif, system-ui, sans-serif";

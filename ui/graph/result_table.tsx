@@ -8,6 +8,7 @@ import { SeriesName } from "../parts/labels.tsx";
 import { Empty } from "../parts/messages.tsx";
 import { VirtualRows } from "../parts/virtual_rows.tsx";
 import { HistogramBars } from "./histogram_bars.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 /** Rows up to which a table is laid out whole, with lines as high as they need. */
 const WHOLE = 100;
@@ -170,7 +171,7 @@ function ColumnTable({ rows, names }: { rows: readonly Row[]; names: readonly st
         <div key={i} role="row" class="virtual-row" style={template}>
           {names.map((name) => (
             <div key={name} role="cell" class="cut">
-              <bdi>{row.labels[name] ?? ""}</bdi>
+              <Plain text={row.labels[name] ?? ""} />
             </div>
           ))}
           <div role="cell" class="number">

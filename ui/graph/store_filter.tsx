@@ -4,6 +4,8 @@ import type { StoresJson } from "../api/types.ts";
 import { Button, Popover, SearchField } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { ErrorMessage } from "../parts/messages.tsx";
+import { Plain } from "../parts/plain.tsx";
+import { streamTitle } from "../model/blocks.ts";
 import type { Panel } from "./state.ts";
 
 /** None chosen means all. */
@@ -57,11 +59,9 @@ function StoreList({ panel }: { panel: Panel }) {
                 <span class="mono">{name}</span>
                 <span class="dim">
                   {` ${type}`}
-                  <bdi>
-                    {labelSets.slice(0, 3).map((set) =>
-                      ` {${Object.entries(set).map(([k, v]) => `${k}="${v}"`).join(", ")}}`
-                    ).join("")}
-                  </bdi>
+                  {labelSets.slice(0, 3).map((set, i) => (
+                    <Plain key={i} text={` {${streamTitle(set)}}`} />
+                  ))}
                 </span>
               </span>
             </label>

@@ -1,6 +1,7 @@
 /** The box beside the pointer: time, value and every label. */
 import type { LabelRecord } from "../model/labels.ts";
 import type { ZoneClock } from "../model/times.ts";
+import { Plain } from "../parts/plain.tsx";
 
 /** What it shows and where, px of the graph. */
 export interface TooltipState {
@@ -31,7 +32,7 @@ export function Tooltip(props: { state: TooltipState; clock: ZoneClock; width: n
       <div class="tooltip-time">{clock.format(Math.round(state.time))} {clock.name}</div>
       <div class="tooltip-value">
         <span class="swatch" style={{ background: state.color }} />
-        <bdi>{state.title ?? name ?? "value"}</bdi>
+        <Plain text={state.title ?? name ?? "value"} />
         <strong>{state.value}</strong>
       </div>
       <Rows labels={rest} />
@@ -47,7 +48,7 @@ function Rows({ labels }: { labels: LabelRecord }) {
         <div key={name}>
           <dt>{name}</dt>
           <dd>
-            <bdi>{value}</bdi>
+            <Plain text={value} />
           </dd>
         </div>
       ))}

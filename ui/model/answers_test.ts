@@ -5,7 +5,7 @@ import { compareCounts, countSeries } from "./cardinality.ts";
 import { coverageOf, durationMs, ribbonOf, storeParts } from "./fanout.ts";
 import { stackRows, toFrame } from "./frame.ts";
 import { toHeatmap } from "./heatmap.ts";
-import { formatSeries, selectorOf } from "./labels.ts";
+import { formatSeries, selectorOf, visible } from "./labels.ts";
 import { parseSample, shortNumber } from "./numbers.ts";
 import { NEW_PANEL } from "./permalink.ts";
 import { queryRequest } from "./query_form.ts";
@@ -78,7 +78,7 @@ Deno.test("toHeatmap() adds native histograms up, and takes classic buckets apar
     0,
     10,
   )!;
-  assert.deepEqual([classic.lower, classic.upper], [[-Infinity, 1, 5], [1, 5, Infinity]]);
+  assert.deepEqual([classic.lower, classic.upper], [[0, 1, 5], [1, 5, Infinity]]);
   assert.deepEqual([...classic.counts], [4, 5, 1]);
   assert.equal(toHeatmap([{ metric: {}, values: [[0, "1"]] }], 0, 0, 10), undefined);
 });
@@ -246,4 +246,10 @@ Deno.test("printNode() gives each part of a tree as PromQL", () => {
     printNode(tree),
     'sum by (job) (rate(x{a=~"b"}[5m] offset 1m) / on (a) group_left () 2)',
   );
+});
+
+Deno.test("visible() shows marks that turn or hide text", () => {
+  assert.equal(visible("\u202Egnp.exe"), "⟨U+202E⟩gnp.exe");
+  assert.equal(visible("a\u0000\u200bb"), "a⟨U+0000⟩⟨U+200B⟩b");
+  assert.equal(visible("Grüße\n\t日本 👍"), "Grüße\n\t日本 👍");
 });

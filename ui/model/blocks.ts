@@ -146,9 +146,12 @@ function overlapsOf(blocks: readonly Block[]): [Block, Block][] {
   return byStream(blocks).flatMap((group) => findOverlaps(group));
 }
 
+/** Blocks end at their last sample: what is shorter lies between two samples, ms. */
+const SHORTEST_GAP = 600_000;
+
 /** Times that no block of any resolution has. */
 function gapsOf(blocks: readonly Block[]): Stretch[] {
-  return findGaps(blocks);
+  return findGaps(blocks, SHORTEST_GAP);
 }
 
 function byStream(blocks: readonly Block[]): Block[][] {

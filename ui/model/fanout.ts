@@ -111,11 +111,15 @@ export interface RibbonPart {
   readonly to: number;
 }
 
+/** How long a sample serves when nothing newer comes, ms. */
+const LOOKBACK = 300_000;
+
 /** The range cut where what serves it changes; the finest resolution wins where several do. */
 export function ribbonOf(
   coverage: readonly CoverageEntry[],
   start: number,
   end: number,
+  step = 0,
 ): RibbonPart[] {
   const cuts = new Set([start, end]);
   for (const { minTime, maxTime } of coverage) {
@@ -124,8 +128,8 @@ export function ribbonOf(
   }
   const times = [...cuts].sort((a, b) => a - b);
   const parts: RibbonPart[] = [];
-  // Samples lie apart: a hole up to a fraction of the picture is what one cannot see anyway.
-  const blind = (end - start) / 400;
+  // Samples lie apart and serve for a while: what one cannot see, or a lookback fills, is no hole.
+  const blind = Math.max((end - start) / 400, Math.min(LOOKBACK, (end - start) / 10), step);
   for (let i = 0; i + 1 < times.length; i++) {
     const from = times[i]!;
     const to = times[i + 1]!;

@@ -84,7 +84,7 @@ function addClassic(
     buckets.forEach(({ le, values }, b) => {
       const below = buckets[b - 1];
       for (let i = 0; i < width; i++) {
-        add(below?.le ?? -Infinity, le, i, values[i]! - (below?.values[i] ?? 0));
+        add(below?.le ?? (le > 0 ? 0 : -Infinity), le, i, values[i]! - (below?.values[i] ?? 0));
       }
     });
   }

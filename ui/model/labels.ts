@@ -48,3 +48,15 @@ export function differingLabels(all: readonly LabelRecord[]): string[] {
     .map(([name]) => name)
     .sort((a, b) => a === "__name__" ? -1 : b === "__name__" ? 1 : a < b ? -1 : 1);
 }
+
+/** Marks that turn text round or hide in it, and control characters. */
+const UNSEEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** Text in which such characters stand by their code points: `\u202egnp.exe` is not `exe.png`. */
+export function visible(text: string): string {
+  return text.replace(
+    UNSEEN,
+    (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`,
+  );
+}

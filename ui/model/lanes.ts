@@ -35,13 +35,13 @@ export function findOverlaps<T extends Stretch>(stretches: readonly T[]): [T, T]
   return found;
 }
 
-/** Times between the first and the last stretch that none of them covers. */
-export function findGaps(stretches: readonly Stretch[]): Stretch[] {
+/** Times between the first and the last stretch that none covers, from a least length on, ms. */
+export function findGaps(stretches: readonly Stretch[], least = 0): Stretch[] {
   const sorted = stretches.toSorted((a, b) => a.minTime - b.minTime);
   const gaps: Stretch[] = [];
   let end = sorted[0]?.maxTime ?? 0;
   for (const { minTime, maxTime } of sorted) {
-    if (minTime > end) gaps.push({ minTime: end, maxTime: minTime });
+    if (minTime > end + least) gaps.push({ minTime: end, maxTime: minTime });
     end = Math.max(end, maxTime);
   }
   return gaps;

@@ -8,6 +8,15 @@ export function isUnlimited(ms: number): boolean {
   return !(Math.abs(ms) < NO_LIMIT);
 }
 
+/** Before and after these, a bound is a way to say that there is none. */
+const EARLIEST = Date.UTC(1980, 0, 1);
+const LATEST = Date.UTC(9000, 0, 1);
+
+/** True for bounds that a person would not call one: int64's ends, year 0, year 9999. */
+export function isOpen(ms: number): boolean {
+  return isUnlimited(ms) || ms < EARLIEST || ms > LATEST;
+}
+
 /** Largest |ms| a Date can hold. */
 const MAX_DATE = 8.64e15;
 
@@ -169,6 +178,46 @@ export function ago(ms: number, now: number): string {
   const [size, unit] = steps.find(([size]) => distance >= size) ?? [1, "ms"];
   const text = `${Math.floor(distance / size)} ${unit}`;
   return distance < 1000 ? "just now" : now >= ms ? `${text} ago` : `in ${text}`;
+}
+
+const MONTH = 28 * 86_400_000;
+
+/** Times for the ticks of an axis and how far they are apart, ms: whole months for long spans. */
+export function timeTicks(
+  from: number,
+  to: number,
+  count: number,
+  clock: ZoneClock,
+): { readonly times: number[]; readonly spacing: number } {
+  const spacing = tickSpacing(to - from, count);
+  const times: number[] = [];
+  if (!(to > from)) return { times, spacing };
+  if (spacing >= MONTH) {
+    const months = [1, 2, 3, 6, 12, 24, 60, 120, 600].find((n) =>
+      n * 30 * 86_400_000 >= (to - from) / count
+    ) ?? 1200;
+    const [year, month] = clock.date(from).split("-").map(Number) as [number, number];
+    const first = Math.floor((year * 12 + month - 1) / months) * months;
+    for (let m = first; times.length < 200; m += months) {
+      const time = clock.parse(
+        `${String(Math.floor(m / 12)).padStart(4, "0")}-${two(m % 12 + 1)}-01`,
+      );
+      if (time === undefined || time > to) break;
+      if (time >= from) times.push(time);
+    }
+    return { times, spacing };
+  }
+  // Days begin at midnight of the zone, not of UTC.
+  const day = spacing < 3_600_000 ? undefined : clock.parse(clock.date(from));
+  const origin = day ?? 0;
+  for (
+    let t = Math.ceil((from - origin) / spacing) * spacing + origin;
+    t <= to && times.length < 200;
+    t += spacing
+  ) {
+    times.push(t);
+  }
+  return { times, spacing };
 }
 
 /** Round distances of ticks: the smallest that keeps at most `count` ticks in `span` ms. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ago, isUnlimited, isZone, tickSpacing, ZoneClock } from "./times.ts";
+import { ago, isOpen, isUnlimited, isZone, tickSpacing, timeTicks, ZoneClock } from "./times.ts";
 
 Deno.test("isUnlimited() knows int64's ends though JSON numbers lose their last digits", () => {
   const { minTime, maxTime } = JSON.parse(
@@ -86,4 +86,29 @@ Deno.test("ago() speaks of the past and the future", () => {
   assert.equal(ago(now - 5000, now), "5 s ago");
   assert.equal(ago(now + 180_000, now), "in 3 min");
   assert.equal(ago(now - 20, now), "just now");
+});
+
+Deno.test("timeTicks() begins days and months where the zone does", () => {
+  const berlin = new ZoneClock("Europe/Berlin");
+  const year = timeTicks(Date.UTC(2025, 10, 20), Date.UTC(2026, 10, 20), 12, berlin);
+  assert.deepEqual(
+    year.times.map((t) => berlin.format(t)).slice(0, 5),
+    ["2026-01-01", "2026-03-01", "2026-05-01", "2026-07-01", "2026-09-01"].map((d) =>
+      `${d} 00:00:00`
+    ),
+  );
+  const week = timeTicks(Date.UTC(2026, 5, 1, 5), Date.UTC(2026, 5, 8), 8, berlin);
+  assert.ok(week.times.length >= 6);
+  for (const time of week.times) assert.equal(berlin.clock(time), "00:00");
+  const hour = timeTicks(0, 3_600_000, 7, new ZoneClock("utc"));
+  assert.deepEqual(hour.times, [0, 600_000, 1_200_000, 1_800_000, 2_400_000, 3_000_000, 3_600_000]);
+  assert.deepEqual(timeTicks(5, 5, 3, berlin).times, []);
+  assert.ok(timeTicks(-8e15, 8e15, 3, berlin).times.length < 201);
+});
+
+Deno.test("isOpen() takes year 0 and year 9999 for what they mean", () => {
+  for (const bound of [Date.parse("0000-01-01T00:00:00Z"), Date.UTC(9999, 11, 31), -(2 ** 63)]) {
+    assert.ok(isOpen(bound));
+  }
+  assert.ok(!isOpen(Date.UTC(2026, 0, 1)));
 });

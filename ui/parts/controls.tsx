@@ -191,7 +191,10 @@ export function Popover(props: {
   useEffect(() => {
     if (!open) return;
     const outside = (event: Event) => {
-      if (!box.current!.contains(event.target as Node)) setOpen(false);
+      const target = event.target as Node;
+      // A click on plain text inside gives the focus to what the box stands in: not a way out.
+      if (event.type === "focusin" && target.contains(box.current)) return;
+      if (!box.current!.contains(target)) setOpen(false);
     };
     document.addEventListener("pointerdown", outside);
     document.addEventListener("focusin", outside);

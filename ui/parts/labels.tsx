@@ -1,6 +1,7 @@
 /** Label sets on the page. Values are text, whatever they hold. */
 import type { LabelRecord } from "../model/labels.ts";
-import { formatName, quote } from "../model/labels.ts";
+import { formatName, quote, visible } from "../model/labels.ts";
+import { Plain } from "./plain.tsx";
 
 /** A label set as in a selector: the metric's name stands out. */
 export function SeriesName({ labels }: { labels: LabelRecord }) {
@@ -8,14 +9,13 @@ export function SeriesName({ labels }: { labels: LabelRecord }) {
   const pairs = Object.entries(rest);
   return (
     <bdi class="series-name">
-      {name !== undefined && <span class="metric">{name}</span>}
+      {name !== undefined && <span class="metric">{visible(name)}</span>}
       {(pairs.length > 0 || name === undefined) && "{"}
       {pairs.map(([key, value], i) => (
         <span key={key} class="pair">
           {i > 0 && ", "}
-          <span class="label-name">{formatName(key)}</span>=<bdi class="label-value">
-            {quote(value)}
-          </bdi>
+          <span class="label-name">{visible(formatName(key))}</span>=
+          <Plain class="label-value" text={quote(value)} />
         </span>
       ))}
       {(pairs.length > 0 || name === undefined) && "}"}
@@ -33,8 +33,8 @@ export function Badges(
       {Object.entries(props.labels).map(([name, value]) => {
         const content = (
           <>
-            <span class="badge-name">{name}</span>
-            <bdi>{value}</bdi>
+            <span class="badge-name">{visible(name)}</span>
+            <Plain text={value} />
           </>
         );
         return onPick === undefined ? <span key={name} class="badge">{content}</span> : (

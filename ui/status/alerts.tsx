@@ -2,12 +2,14 @@
 import { useMemo, useState } from "preact/hooks";
 import type { RuleGroupJson, RuleJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
+import { parseSample } from "../model/numbers.ts";
 import { ago } from "../model/times.ts";
 import { Button, SearchField, Switch } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Badges } from "../parts/labels.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
 import { isSet, RuleText } from "./rule_parts.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 const STATES = ["firing", "pending", "inactive"] as const;
 const REFRESH = 15_000;
@@ -50,18 +52,20 @@ export function AlertsPage() {
         {STATES.map((state) => {
           const count = rules.filter(({ rule }) => rule.state === state).length;
           return (
-            <Button
+            <button
+              type="button"
               key={state}
-              kind="quiet"
-              pressed={!hidden.has(state)}
+              class={`pill chip ${state}`}
+              aria-pressed={!hidden.has(state)}
+              title={`Show or hide ${state} alerts`}
               onClick={() => {
                 const next = new Set(hidden);
                 if (!next.delete(state)) next.add(state);
                 setHidden(next);
               }}
             >
-              <span class={`pill ${state}`}>{`${state} ${count}`}</span>
-            </Button>
+              {`${state} ${count}`}
+            </button>
           );
         })}
         <span class="space" />
@@ -103,18 +107,18 @@ function AlertRule(
       <summary>
         <span class={`pill ${rule.state}`}>{rule.state}</span>
         <h2>
-          <bdi>{rule.name}</bdi>
+          <Plain text={rule.name} />
         </h2>
         {alerts.length > 0 && <span class="dim">{`${alerts.length} active`}</span>}
         <span class="space" />
         <span class="dim">
-          <bdi>{`${group.name} in ${group.file}`}</bdi>
+          <Plain text={`${group.name} in ${group.file}`} />
         </span>
       </summary>
       <RuleText rule={rule} />
       {rule.lastError !== undefined && rule.lastError !== "" && (
         <p class="bad-text pad">
-          <bdi>{rule.lastError}</bdi>
+          <Plain text={rule.lastError} />
         </p>
       )}
       {alerts.length > 0 && (
@@ -136,7 +140,7 @@ function AlertRule(
                     {props.annotations &&
                       Object.entries(alert.annotations).map(([name, value]) => (
                         <div key={name} class="dim">
-                          <bdi>{`${name}: ${value}`}</bdi>
+                          <Plain text={`${name}: ${value}`} />
                         </div>
                       ))}
                   </td>
@@ -150,7 +154,7 @@ function AlertRule(
                       </span>
                     )}
                   </td>
-                  <td class="number">{String(alert.value)}</td>
+                  <td class="number">{String(parseSample(String(alert.value)))}</td>
                 </tr>
               ))}
             </tbody>

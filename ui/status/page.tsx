@@ -2,10 +2,10 @@
 import { useState } from "preact/hooks";
 import { useApp } from "../app/context.ts";
 import { ago } from "../model/times.ts";
-import { isAbsent } from "../api/client.ts";
 import { SearchField } from "../parts/controls.tsx";
 import { type Fetched, useFetched } from "../parts/fetched.tsx";
 import { Empty, ErrorMessage, Loading } from "../parts/messages.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 type Facts = Readonly<Record<string, unknown>>;
 
@@ -61,7 +61,7 @@ function FactTable({ title, facts }: { title: string; facts: Fetched<Facts> }) {
                 <tr key={name}>
                   <th scope="row">{Object.hasOwn(NAMES, name) ? NAMES[name] : name}</th>
                   <td class="mono">
-                    <bdi>{text(name, value)}</bdi>
+                    <Plain text={text(name, value)} />
                   </td>
                 </tr>
               ))}
@@ -99,7 +99,7 @@ function Flags() {
                 <td class="mono">
                   {value === ""
                     ? <span class="dim">empty</span>
-                    : <bdi class="flag-value">{value}</bdi>}
+                    : <Plain class="flag-value" text={value} />}
                 </td>
               </tr>
             ))}
@@ -110,16 +110,12 @@ function Flags() {
   );
 }
 
-/** Only some components have a configuration besides their flags. */
+/** No component has a configuration besides its flags; the path is in people's links. */
 function Configuration() {
-  const { answer, error } = useFetched<{ readonly yaml?: string }>("/status/config");
-  if (error !== undefined && !isAbsent(error)) return <ErrorMessage error={error} />;
   return (
     <section class="card" id="config">
       <h2 class="card-title">Configuration</h2>
-      {answer?.data.yaml !== undefined
-        ? <pre class="mono pad">{answer.data.yaml}</pre>
-        : <p class="dim pad">This component is configured by its flags alone.</p>}
+      <p class="dim pad">This component is configured by its flags alone.</p>
     </section>
   );
 }

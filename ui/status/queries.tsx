@@ -9,6 +9,7 @@ import { Button } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Empty, ErrorMessage, Loading } from "../parts/messages.tsx";
 import { graphLink, PageLink } from "../parts/page_link.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 const REFRESH = 2000;
 
@@ -72,12 +73,12 @@ export function QueriesPage() {
                   <tr key={id}>
                     <td>
                       <PageLink to={graphLink(query.query)} class="mono">
-                        <bdi>{query.query}</bdi>
+                        <Plain text={query.query} />
                       </PageLink>
                     </td>
                     <td class="nowrap">{rangeText(query, app)}</td>
                     <td>
-                      <bdi>{query.tenant ?? ""}</bdi>
+                      <Plain text={query.tenant ?? ""} />
                     </td>
                     <td class="number">
                       {query.elapsed === undefined ? "" : roughDuration(query.elapsed * 1000)}

@@ -3,6 +3,7 @@ import type { RuleJson } from "../api/types.ts";
 import { formatDuration } from "../model/durations.ts";
 import { graphLink, PageLink } from "../parts/page_link.tsx";
 import { Badges } from "../parts/labels.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 /** A time the server never set is the year one. */
 export function isSet(time: string): boolean {
@@ -17,7 +18,7 @@ export function RuleText({ rule }: { rule: RuleJson }) {
         <dt>expr</dt>
         <dd>
           <PageLink to={graphLink(rule.query)} class="mono" title="Open in the graph">
-            <bdi>{rule.query}</bdi>
+            <Plain text={rule.query} />
           </PageLink>
         </dd>
       </div>
@@ -45,7 +46,7 @@ export function RuleText({ rule }: { rule: RuleJson }) {
         <div key={name}>
           <dt>{name}</dt>
           <dd>
-            <bdi>{value}</bdi>
+            <Plain text={value} />
           </dd>
         </div>
       ))}

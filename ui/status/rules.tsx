@@ -9,6 +9,7 @@ import { Button, SearchField } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
 import { isSet, RuleText } from "./rule_parts.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 const REFRESH = 15_000;
 /** Groups that are on the page at once. */
@@ -72,10 +73,10 @@ export function RulesPage() {
         <details key={`${group.file} ${group.name}`} class="card" open>
           <summary>
             <h2>
-              <bdi>{group.name}</bdi>
+              <Plain text={group.name} />
             </h2>
             <span class="dim">
-              <bdi>{group.file}</bdi>
+              <Plain text={group.file} />
             </span>
             <span class="space" />
             <span class="dim">
@@ -103,13 +104,13 @@ export function RulesPage() {
                   <tr key={i}>
                     <td>
                       <strong>
-                        <bdi>{rule.name}</bdi>
+                        <Plain text={rule.name} />
                       </strong>{" "}
                       <span class="dim">{rule.type === "alerting" ? "alert" : "record"}</span>
                       <RuleText rule={rule} />
                       {rule.lastError !== undefined && rule.lastError !== "" && (
                         <div class="bad-text">
-                          <bdi>{rule.lastError}</bdi>
+                          <Plain text={rule.lastError} />
                         </div>
                       )}
                     </td>

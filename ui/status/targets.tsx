@@ -9,6 +9,7 @@ import { useFetched } from "../parts/fetched.tsx";
 import { Badges } from "../parts/labels.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
 import { isSet } from "./rule_parts.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 const REFRESH = 15_000;
 /** Targets of a pool that are listed at first. */
@@ -95,7 +96,7 @@ function Pool(
     <details class="card" open>
       <summary>
         <h2>
-          <bdi>{name}</bdi>
+          <Plain text={name} />
         </h2>
         <span class={up === all.length ? "dim" : "bad-text"}>{`${up} of ${all.length} up`}</span>
       </summary>
@@ -129,7 +130,7 @@ function Pool(
                   <Badges labels={target.labels} />
                   {target.lastError !== "" && (
                     <div class="bad-text">
-                      <bdi>{target.lastError}</bdi>
+                      <Plain text={target.lastError} />
                     </div>
                   )}
                   <details class="discovered">
@@ -172,8 +173,8 @@ function SafeLink({ href }: { href: string }) {
   return /^https?:\/\//i.test(href)
     ? (
       <a href={href} rel="noopener noreferrer" class="mono">
-        <bdi>{href}</bdi>
+        <Plain text={href} />
       </a>
     )
-    : <bdi class="mono">{href}</bdi>;
+    : <Plain class="mono" text={href} />;
 }

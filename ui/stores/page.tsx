@@ -2,13 +2,14 @@
 import { useMemo, useState } from "preact/hooks";
 import type { StoreJson, StoresJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
-import { ago, isUnlimited, tickSpacing, type ZoneClock } from "../model/times.ts";
+import { ago, isOpen, timeTicks, type ZoneClock } from "../model/times.ts";
 import { counted } from "../model/numbers.ts";
 import { roughDuration } from "../model/durations.ts";
 import { Button, SearchField } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Badges } from "../parts/labels.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
+import { Plain } from "../parts/plain.tsx";
 
 /** How often the page asks again, ms. */
 const REFRESH = 10_000;
@@ -92,11 +93,11 @@ export function StoresPage() {
 /** From the earliest to the latest bound that is one; open ends reach to now. */
 function axisOf(stores: readonly StoreJson[]): Axis {
   const now = Date.now();
-  const starts = stores.map(({ minTime }) => minTime).filter((t) => !isUnlimited(t));
-  const ends = stores.map(({ maxTime }) => maxTime).filter((t) => !isUnlimited(t));
+  const starts = stores.map(({ minTime }) => minTime).filter((t) => !isOpen(t));
+  const ends = stores.map(({ maxTime }) => maxTime).filter((t) => !isOpen(t));
   const to = Math.max(
     ...ends,
-    stores.some(({ maxTime }) => isUnlimited(maxTime)) ? now : -Infinity,
+    stores.some(({ maxTime }) => isOpen(maxTime)) ? now : -Infinity,
     ...starts,
   );
   const from = Math.min(...starts, to - 3_600_000);
@@ -158,7 +159,7 @@ function StoreRow(
   const sets = store.labelSets ?? [];
   const shown = all ? sets : sets.slice(0, LABEL_SETS);
   const bound = (ms: number, which: "minimum" | "maximum") =>
-    isUnlimited(ms)
+    isOpen(ms)
       ? <span class="dim" title={`This store has no ${which} time limit`}>no limit</span>
       : <time title={String(ms)}>{clock.value.format(ms)}</time>;
   const checked = Date.parse(store.lastCheck);
@@ -183,7 +184,7 @@ function StoreRow(
         )}
         {down && (
           <div class="bad-text">
-            <bdi>{errorWords(store.lastError!)}</bdi>
+            <Plain text={errorWords(store.lastError!)} />
           </div>
         )}
       </td>
@@ -222,9 +223,9 @@ function CoverageBar({ store, axis, clock }: { store: StoreJson; axis: Axis; clo
   // An empty store turns its bounds round.
   if (store.minTime > store.maxTime) return <span class="dim">empty</span>;
   const span = axis.to - axis.from;
-  const from = isUnlimited(store.minTime) ? axis.from : Math.max(axis.from, store.minTime);
-  const to = isUnlimited(store.maxTime) ? axis.to : Math.min(axis.to, store.maxTime);
-  const name = (ms: number, none: string) => isUnlimited(ms) ? none : clock.format(ms);
+  const from = isOpen(store.minTime) ? axis.from : Math.max(axis.from, store.minTime);
+  const to = isOpen(store.maxTime) ? axis.to : Math.min(axis.to, store.maxTime);
+  const name = (ms: number, none: string) => isOpen(ms) ? none : clock.format(ms);
   return (
     <span
       class="coverage"
@@ -244,16 +245,10 @@ function CoverageBar({ store, axis, clock }: { store: StoreJson; axis: Axis; clo
 
 function TimeAxis({ axis, clock }: { axis: Axis; clock: ZoneClock }) {
   const span = axis.to - axis.from;
-  const spacing = tickSpacing(span, 4);
-  const ticks: number[] = [];
-  for (
-    let t = Math.ceil(axis.from / spacing) * spacing;
-    t <= axis.to && ticks.length < 12;
-    t += spacing
-  ) ticks.push(t);
+  const { times, spacing } = timeTicks(axis.from, axis.to - span * 0.12, 4, clock);
   return (
     <span class="time-axis" aria-label="Times">
-      {ticks.map((t) => (
+      {times.map((t) => (
         <span key={t} style={{ left: `${(t - axis.from) / span * 100}%` }}>
           {clock.tick(t, spacing)}
         </span>
