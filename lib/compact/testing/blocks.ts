@@ -8,6 +8,7 @@ import {
   type BlockDetails,
   type BlockMeta,
   BlockWriter,
+  type Files,
   makeThanosMeta,
   META_FILE,
   openBlock,
@@ -30,6 +31,10 @@ export interface BlockRecipe {
   readonly series?: readonly string[];
   /** Added to the times of samples, ms. */
   readonly shift?: number;
+  /** Distance of samples, ms; a minute by default. */
+  readonly step?: number;
+  /** Hash the uploaded files. */
+  readonly hash?: boolean;
   /** Added to values, so that blocks can be told apart. */
   readonly base?: number;
   readonly details?: BlockDetails;
@@ -51,13 +56,14 @@ export async function putBlock(bucket: Bucket, recipe: BlockRecipe): Promise<Blo
   writeBlock(files, "/made", ulid, recipe);
   return await uploadBlock(bucket, files, `/made/${ulid}`, {
     allowEmptyLabels: true,
+    hash: recipe.hash === true ? "SHA256" : "",
     clock: new FakeClock(START + recipe.to * HOUR),
   });
 }
 
 /** Writes a block into `<directory>/<ulid>`. */
 export function writeBlock(
-  files: MemoryFiles,
+  files: Files,
   directory: string,
   ulid: string,
   recipe: BlockRecipe,
@@ -68,7 +74,7 @@ export function writeBlock(
   for (const name of [...recipe.series ?? ["a", "b"]].sort()) {
     writer.beginSeries(labelsFromRecord({ __name__: name }));
     const batch = new SampleBatch();
-    for (let t = START + from * HOUR + shift; t < START + to * HOUR; t += STEP) {
+    for (let t = START + from * HOUR + shift; t < START + to * HOUR; t += recipe.step ?? STEP) {
       batch.reserve(1);
       batch.t[batch.length] = t;
       batch.v[batch.length] = (t - START) / STEP + base;
