@@ -59,6 +59,8 @@ export async function bundleProgram(folder: string): Promise<void> {
       ...workers.map(({ path }) => path),
     ],
   );
+  const revision = await gitFact(["rev-parse", "HEAD"], "MNEME_REVISION");
+  const branch = await gitFact(["rev-parse", "--abbrev-ref", "HEAD"], "MNEME_BRANCH");
   for await (const path of scripts(folder)) {
     let text = await Deno.readTextFile(path);
     const depth = path.slice(folder.length + 1).split("/").length - 1;
@@ -68,6 +70,11 @@ export async function bundleProgram(folder: string): Promise<void> {
       text = text.replaceAll(JSON.stringify(worker.named), JSON.stringify(way));
     }
     text = text.replaceAll(JSON.stringify(PAGES), JSON.stringify(`./${"../".repeat(depth)}ui/`));
+    // What `--version` and thanos_build_info tell.
+    text = text.replaceAll(
+      'revision:"unknown",branch:"unknown"',
+      `revision:${JSON.stringify(revision)},branch:${JSON.stringify(branch)}`,
+    );
     if (text.includes("Dynamic require of")) {
       // Packages in the older module format ask for the runtime's own modules by require().
       text = 'import{createRequire as $createRequire}from"node:module";' +
@@ -76,6 +83,20 @@ export async function bundleProgram(folder: string): Promise<void> {
     await Deno.writeTextFile(path, text);
   }
   await copyTree(`${root}ui/dist`, `${folder}/ui/dist`);
+}
+
+/** What git knows of the sources; the environment's word where there is no repository. */
+async function gitFact(args: readonly string[], variable: string): Promise<string> {
+  const given = Deno.env.get(variable);
+  if (given !== undefined && given !== "") return given;
+  try {
+    const { success, stdout } = await new Deno.Command("git", { args: [...args], cwd: root })
+      .output();
+    if (success) return new TextDecoder().decode(stdout).trim();
+  } catch {
+    // No git here.
+  }
+  return "unknown";
 }
 
 async function copyTree(from: string, to: string): Promise<void> {

@@ -46,8 +46,8 @@ export function judgeBlocks(
     findings.push(say.error(
       `${corrupted.size} blocks have an unreadable meta.json (${first![1].message}): ` +
         some(corrupted.keys()),
-      "upload their meta.json again from where they were made, or mark them for deletion with " +
-        "'tools bucket mark --marker=deletion-mark.json'",
+      "upload their meta.json again from where they were made, or mark them for deletion on the " +
+        "page Blocks of the compactor",
     ));
   }
   if (failed.size > 0) {

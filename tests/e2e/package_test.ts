@@ -10,6 +10,7 @@ Deno.test("the packed file serves generated blocks from an empty folder", async 
   try {
     const packed = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", `${root}deploy/package.ts`, `--output=${folder}/mneme`, "--level=1"],
+      env: { MNEME_REVISION: "abc123", MNEME_BRANCH: "main" },
     }).output();
     const problem = new TextDecoder().decode(packed.stderr);
     if (!packed.success && /sending request|npm|esbuild/i.test(problem)) {
@@ -39,7 +40,11 @@ Deno.test("the packed file serves generated blocks from an empty folder", async 
     };
     // Two first starts at once unpack side by side.
     const [version, other] = await Promise.all([run(["--version"]), run(["--version"])]);
-    assert.match(version.stdout, /^mneme, version \d/, version.stderr);
+    assert.match(
+      version.stdout,
+      /^mneme, version \d\S* \(branch: main, revision: abc123\)/,
+      version.stderr,
+    );
     assert.equal(other.code, 0, other.stderr);
     const unpacked = [...Deno.readDirSync(`${empty}/.cache/mneme`)].map((e) => e.name);
     assert.equal(unpacked.filter((name) => /^\d/.test(name)).length, 1, unpacked.join());
