@@ -1,11 +1,12 @@
 /** The store gateway as a process: probes, Store API, restarts, and start-ups that must fail. */
 import { strict as assert } from "node:assert";
 import { makeMatcher } from "../../lib/model/mod.ts";
+import { isOnPath } from "../../lib/runtime/child_process.ts";
 import { connectRpc } from "../../lib/rpc/mod.ts";
 import { fetchInfo, RemoteStore } from "../../lib/storeapi/mod.ts";
 import { callContext, labelsRequest, seriesRequest } from "../../lib/storeapi/testing/fixtures.ts";
 import { manyBlocks, startOnce } from "../bench/store_start.ts";
-import { copyTree, runCommand, type Server, Stage } from "../mneme.ts";
+import { copyTree, runCommand, type Server, Stage, until } from "../mneme.ts";
 
 const golden = new URL("../../../shared/golden/bucket-compacted", import.meta.url).pathname;
 
@@ -197,3 +198,34 @@ async function statusOf(url: string): Promise<number> {
   await answer.body?.cancel();
   return answer.status;
 }
+
+Deno.test("Prometheus scrapes sidecar, querier and store: up is 1 for each", async () => {
+  if (!isOnPath("prometheus")) return console.log("skipped: prometheus is not on PATH");
+  await withBucket(async (stage, bucket) => {
+    const store = await stage.store(bucket);
+    const base = "global: {scrape_interval: 1s, external_labels: {cluster: eu1}}\n";
+    const prometheus = await stage.startPrometheus("scraper", base);
+    const sidecar = await stage.mneme("sidecar", [`--prometheus.url=${prometheus.http}`]);
+    const querier = await stage.mneme("query", [
+      `--endpoint=${store.grpc}`,
+      `--endpoint=${sidecar.grpc}`,
+    ]);
+    const jobs = Object.entries({ store, sidecar, query: querier }).map(([name, { http }]) =>
+      `- {job_name: ${name}, static_configs: [{targets: ["${http.slice(7)}"]}]}\n`
+    );
+    await Deno.writeTextFile(prometheus.configFile, `${base}scrape_configs:\n${jobs.join("")}`);
+    const reload = await fetch(`${prometheus.http}/-/reload`, { method: "POST" });
+    await reload.body?.cancel();
+    assert.equal(reload.status, 200);
+    for (const http of [prometheus.http, querier.http]) {
+      await until(`up is 1 for each on ${http}`, async () => {
+        const answer = await fetch(`${http}/api/v1/query?query=up`);
+        const { data } = await answer.json();
+        const up = data.result.map((r: { metric: { job: string }; value: [number, string] }) =>
+          `${r.metric.job} ${r.value[1]}`
+        ).sort();
+        return up.join() === "query 1,sidecar 1,store 1";
+      }, 30_000);
+    }
+  });
+});
