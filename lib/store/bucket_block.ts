@@ -1,5 +1,5 @@
 /** One block of the bucket as the store gateway holds it: what it is, and how its parts are read. */
-import type { BufferPool } from "../base/mod.ts";
+import type { BufferPool, Gate } from "../base/mod.ts";
 import type { Labels } from "../model/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
 import {
@@ -34,13 +34,20 @@ export class BucketBlock implements IndexObject {
   #users = 0;
   #onIdle: (() => void) | undefined;
 
-  /** `segments` are the names listed in `chunks/`, used when meta.json names none. */
+  readonly #reads: Gate | undefined;
+
+  /**
+   * `segments` are the names listed in `chunks/`, used when meta.json names none; `reads` bounds
+   * the reads at once of all blocks.
+   */
   constructor(
     meta: BlockMeta,
     bucket: Bucket,
     headers: HeaderPool,
     segments: readonly string[] = [],
+    reads?: Gate,
   ) {
+    this.#reads = reads;
     this.meta = meta;
     this.ulid = meta.ulid;
     this.labels = externalLabelsOf(meta);
@@ -87,15 +94,17 @@ export class BucketBlock implements IndexObject {
     fresh = false,
   ): ReadBytes {
     const options = fresh ? { signal, fresh } : { signal };
-    if (pool === undefined) {
-      return (offset, length) => this.#bucket.getRange(object, offset, length, options);
-    }
-    return async (offset, length) => {
-      const into = pool.take(length);
-      const bytes = await this.#bucket.getRange(object, offset, length, { ...options, into });
-      if (bytes.buffer !== into.buffer) pool.give(into);
-      return bytes;
-    };
+    const read: ReadBytes = pool === undefined
+      ? (offset, length) => this.#bucket.getRange(object, offset, length, options)
+      : async (offset, length) => {
+        const into = pool.take(length);
+        const bytes = await this.#bucket.getRange(object, offset, length, { ...options, into });
+        if (bytes.buffer !== into.buffer) pool.give(into);
+        return bytes;
+      };
+    const gate = this.#reads;
+    if (gate === undefined) return read;
+    return (offset, length) => gate.run(() => read(offset, length), signal);
   }
 
   /** Counts a user; call the result once when done. */

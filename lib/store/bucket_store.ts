@@ -101,6 +101,8 @@ export interface BucketStoreOptions {
 
 /** Chunks that the blocks of one request hold at once, bytes in all. */
 const REQUEST_BUFFER = 8 * 1024 * 1024;
+/** Reads at once of a remote bucket: enough to hide its latency, few enough to know their memory. */
+const REMOTE_READS = 32;
 /** Memory that waits for the next reads, bytes. */
 const POOL_BYTES = 16 * 1024 * 1024;
 /** A block that was uploaded at some time holds data of about these hours before it. */
@@ -113,6 +115,8 @@ export class BucketStore implements Store {
   readonly #clock: Clock;
   readonly #gate: Gate;
   readonly #memory: MemoryBudget;
+  /** Reads at once of a remote bucket. */
+  readonly #reads: Gate | undefined;
   readonly #settings: ReadSettings;
   readonly #batchLimits: { readonly least: number; readonly most: number };
   readonly #blocks = new Map<string, BucketBlock>();
@@ -126,6 +130,7 @@ export class BucketStore implements Store {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const local = isLocal(options.bucket);
+    this.#reads = local ? undefined : new Gate(REMOTE_READS);
     this.#settings = {
       ranges: local ? LOCAL_RANGES : REMOTE_RANGES,
       // A disk is asked twice rather than for 64 KiB that are rarely needed.
@@ -139,7 +144,7 @@ export class BucketStore implements Store {
     };
     this.#batchLimits = local
       ? { least: 64 * 1024, most: 1024 * 1024 }
-      : { least: 512 * 1024, most: 8 * 1024 * 1024 };
+      : { least: 384 * 1024, most: 8 * 1024 * 1024 };
     this.#memory = options.memory ?? new MemoryBudget(Infinity, "the setting");
     this.#gate = new Gate(options.maxConcurrency ?? 0);
     options.metrics.gateMax.set(options.maxConcurrency ?? 0);
@@ -194,6 +199,7 @@ export class BucketStore implements Store {
         bucket,
         headers,
         await this.#segments(meta, result.listing.get(ulid)?.segments ?? [], signal),
+        this.#reads,
       );
       if (!RESOLUTIONS.includes(block.resolution)) {
         metrics.blockLoadFailures.inc();
