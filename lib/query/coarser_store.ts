@@ -36,6 +36,7 @@ const IGNORED_EDGE = 300_000;
 /** Most stretches to ask for one by one. */
 const MOST_STRETCHES = 4;
 const FRAME_SERIES = 256;
+const NOTHING_YET: SeriesFrame = { series: [], warnings: [] };
 
 /** A store and, where it has nothing as fine as asked for, its coarser data. */
 export class CoarserStore implements Store {
@@ -71,20 +72,23 @@ export class CoarserStore implements Store {
     const answers: SeriesFrame[][] = [];
     const open = new OpenStretches(request, info);
     let failure: { readonly error: unknown } | undefined;
-    const ask = async (part: SeriesRequest, reach: number) => {
+    const store = this.#store;
+    async function* ask(part: SeriesRequest, reach: number): AsyncIterable<SeriesFrame> {
       const frames: SeriesFrame[] = [];
       answers.push(frames);
-      for await (const frame of this.#store.series(part, context)) {
+      for await (const frame of store.series(part, context)) {
         open.close(frame, reach);
         frames.push(frame);
+        // The reader sees that the store is at work: time-outs are about single frames.
+        yield NOTHING_YET;
       }
-    };
+    }
     try {
-      await ask(request, 0);
+      yield* ask(request, 0);
       for (const resolution of COARSER) {
         if (resolution <= request.maxResolutionWindow) continue;
         for (const [minTime, maxTime] of open.stretches()) {
-          await ask({
+          yield* ask({
             ...request,
             maxResolutionWindow: resolution,
             minTime: minTime - 2 * resolution,

@@ -81,7 +81,7 @@ export async function* readStore(
         if (step.done) break;
         const frame = step.value;
         firstFrame ??= monotonic() - began;
-        counts.frames++;
+        if (frame.series.length > 0 || frame.warnings.length > 0) counts.frames++;
         counts.bytes += frame.bytes ?? 0;
         counts.series += frame.series.length;
         for (let i = 0; i < frame.series.length; i++) {
@@ -109,7 +109,7 @@ export async function* readStore(
         `${storeText(store)}: ${rpcText(new RpcError(STATUS_CANCELLED, "context canceled"))}`;
     } else if (limited.expired) {
       failure = `receive series from ${storeText(store)}: ${rpcText(deadlineExceeded())}`;
-    } else if (counts.frames === 0 && errorKind(error) === "unavailable") {
+    } else if (firstFrame === undefined && errorKind(error) === "unavailable") {
       failure = `fetch series for ${setsText(store)} ${storeText(store)}: ${rpcText(error)}`;
     } else failure = `receive series from ${storeText(store)}: ${rpcText(error)}`;
   } finally {

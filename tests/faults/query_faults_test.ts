@@ -1,0 +1,427 @@
+/**
+ * Faults between a querier and its stores, as processes and real connections: none of them gives a
+ * silently partial or wrong answer, none of them hangs.
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { freePort } from "../../lib/runtime/child_process.ts";
+import { labelsFromRecord, MAX_TIME } from "../../lib/model/mod.ts";
+import { type RpcServer, serveRpc } from "../../lib/rpc/mod.ts";
+import { infoService, type Series, type Store, storeService } from "../../lib/storeapi/mod.ts";
+import { encodeSeriesData, floatSeries } from "../../lib/storeapi/testing/fixtures.ts";
+import { MemoryStore } from "../../lib/storeapi/testing/memory_store.ts";
+import { copyTree, type Server, Stage, until } from "../mneme.ts";
+
+const START = 1_790_208_000_000;
+const TIME = String(START / 1000 + 1800);
+/** Longest that a fault may hold an answer back, ms; slow machines included. */
+const IN_TIME = 30_000;
+
+// deno-lint-ignore no-explicit-any
+type Body = any;
+
+function faultTest(name: string, fn: (stage: Stage) => Promise<void>): void {
+  Deno.test({
+    name,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using stage = await Stage.open();
+      await fn(stage);
+    },
+  });
+}
+
+/** `up` of one instance a store, in frames of one series. */
+function seriesOf(instance: string, count = 1): Series[] {
+  return Array.from(
+    { length: count },
+    (_, i) =>
+      encodeSeriesData(floatSeries({ __name__: "up", instance: `${instance}${i}` }, START, 240)),
+  );
+}
+
+/** A store in this process, reached over gRPC. */
+async function serve(store: Store, labels: Record<string, string>): Promise<RpcServer> {
+  return await serveRpc({
+    address: "127.0.0.1:0",
+    services: [
+      storeService(store),
+      infoService(() => ({
+        labelSets: [labelsFromRecord(labels)],
+        componentType: "sidecar",
+        store: {
+          minTime: START,
+          maxTime: MAX_TIME,
+          supportsSharding: true,
+          supportsWithoutReplicaLabels: true,
+          tsdbInfos: [],
+        },
+      })),
+    ],
+  });
+}
+
+async function ask(server: Server, params: Record<string, string> = {}) {
+  const query = { query: "count(up)", time: TIME, ...params };
+  const response = await fetch(`${server.http}/api/v1/query?${new URLSearchParams(query)}`, {
+    signal: AbortSignal.timeout(IN_TIME),
+  });
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: await response.json() as Body,
+  };
+}
+
+/** A TCP relay that passes `bytes` of the answer on and then resets or falls silent. */
+function relay(target: string, bytes: number, then: "reset" | "silence") {
+  const [hostname, port] = target.split(":");
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let armed = false;
+  const connections: Deno.Conn[] = [];
+  (async () => {
+    for await (const client of listener) {
+      const server = await Deno.connect({ hostname: hostname!, port: Number(port) });
+      connections.push(client, server);
+      client.readable.pipeTo(server.writable).catch(() => {});
+      (async () => {
+        let passed = 0;
+        const buffer = new Uint8Array(4096);
+        for (;;) {
+          const n = await server.read(buffer);
+          if (n === null) break;
+          if (armed) passed += n;
+          if (armed && passed > bytes) {
+            if (then === "silence") return await new Promise(() => {});
+            client.close();
+            return;
+          }
+          for (let at = 0; at < n;) at += await client.write(buffer.subarray(at, n));
+        }
+        client.close();
+      })().catch(() => {});
+    }
+  })().catch(() => {});
+  return {
+    address: `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
+    arm: () => armed = true,
+    close() {
+      listener.close();
+      for (const connection of connections) {
+        try {
+          connection.close();
+        } catch {
+          // It was closed by its fault.
+        }
+      }
+    },
+  };
+}
+
+/** The answer's warning names the store; without partial answers it is an error that does. */
+async function assertTold(querier: Server, address: string, others: number): Promise<void> {
+  const partial = await ask(querier);
+  assert.equal(partial.status, 200, JSON.stringify(partial.body));
+  assert.ok(
+    partial.body.warnings?.some((w: string) => w.includes(`Addr: ${address} MinTime: `)),
+    JSON.stringify(partial.body),
+  );
+  assert.equal(partial.headers.get("cache-control"), "no-store");
+  assert.ok(Number(partial.body.data.result[0]?.value[1] ?? 0) >= others);
+  const strict = await ask(querier, { partial_response: "false" });
+  assert.equal(strict.status, 422, JSON.stringify(strict.body));
+  assert.ok(strict.body.error.includes(address), strict.body.error);
+}
+
+faultTest(
+  "a listener that accepts and never speaks delays nothing and is no store",
+  async (stage) => {
+    const hole = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const kept: Deno.Conn[] = [];
+    (async () => {
+      for await (const connection of hole) kept.push(connection);
+    })().catch(() => {});
+    const good = await serve(new MemoryStore({ series: seriesOf("good") }), { a: "1" });
+    const querier = await stage.mneme("query", [
+      `--endpoint=127.0.0.1:${(hole.addr as Deno.NetAddr).port}`,
+      `--endpoint=${good.address}`,
+      "--endpoint.info-timeout=1s",
+    ]);
+    const { status, body } = await ask(querier, { partial_response: "false" });
+    assert.deepEqual([status, body.data.result[0].value[1]], [200, "1"]);
+    const stores = await (await fetch(`${querier.http}/api/v1/stores`)).json();
+    assert.deepEqual(stores.data.sidecar.map((s: Body) => s.name), [good.address]);
+    for (const connection of kept) connection.close();
+    hole.close();
+    await good.stop(0);
+  },
+);
+
+faultTest(
+  "a store that is frozen in the middle of a call is told, and every call after it",
+  async (stage) => {
+    const golden = new URL("../../../shared/golden/bucket-compacted", import.meta.url).pathname;
+    if (!existsSync(golden)) {
+      console.log(`skipped: ${golden} is not there`);
+      return;
+    }
+    const bucket = `${stage.folder}/bucket`;
+    await copyTree(golden, bucket);
+    const good = await serve(new MemoryStore({ series: seriesOf("good") }), { a: "1" });
+    const store = await stage.store(bucket);
+    const querier = await stage.mneme("query", [
+      `--endpoint=${good.address}`,
+      `--endpoint=${store.grpc}`,
+      "--endpoint.info-timeout=1s",
+    ]);
+    await until("both stores", async () => (await ask(querier)).body.warnings === undefined);
+    store.child.kill("SIGSTOP");
+    try {
+      await assertTold(querier, store.grpc, 1);
+      await assertTold(querier, store.grpc, 1);
+    } finally {
+      store.child.kill("SIGCONT");
+    }
+    await until("the store is back", async () => (await ask(querier)).body.warnings === undefined);
+    await good.stop(0);
+  },
+);
+
+faultTest(
+  "a store that hangs after some frames is cut off by the response time-out",
+  async (stage) => {
+    const good = await serve(new MemoryStore({ series: seriesOf("good") }), { a: "1" });
+    const hanging = await serve(
+      new MemoryStore({
+        series: seriesOf("hang", 200),
+        beforeFrame: (index, { signal }) =>
+          index < 2
+            ? undefined
+            : new Promise((_, reject) =>
+              signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+            ),
+      }),
+      { a: "2" },
+    );
+    const querier = await stage.mneme("query", [
+      `--endpoint=${good.address}`,
+      `--endpoint=${hanging.address}`,
+      "--store.response-timeout=500ms",
+      "--endpoint.info-timeout=1s",
+    ]);
+    const { body } = await ask(querier);
+    assert.match(body.warnings[0], /^failed to receive any data in 500ms from Addr: /);
+    assert.ok(Number(body.data.result[0].value[1]) > 1, "what came before is part of the answer");
+    await assertTold(querier, hanging.address, 1);
+    for (const server of [good, hanging]) await server.stop(0);
+  },
+);
+
+faultTest(
+  "connections that are reset or half open in the middle of an answer are told",
+  async (stage) => {
+    const good = await serve(new MemoryStore({ series: seriesOf("good") }), { a: "1" });
+    const large = await serve(new MemoryStore({ series: seriesOf("large", 2000) }), { a: "2" });
+    for (const fault of ["reset", "silence"] as const) {
+      const through = relay(large.address, 100_000, fault);
+      const querier = await stage.mneme("query", [
+        `--endpoint=${good.address}`,
+        `--endpoint=${through.address}`,
+        "--endpoint.info-timeout=1s",
+        "--store.response-timeout=1s",
+      ]);
+      assert.equal((await ask(querier)).body.data.result[0].value[1], "2001");
+      through.arm();
+      await assertTold(querier, through.address, 1);
+      through.close();
+    }
+    for (const server of [good, large]) await server.stop(0);
+  },
+);
+
+faultTest("a message over the limit is refused before it is held", async (stage) => {
+  const good = await serve(new MemoryStore({ series: seriesOf("good") }), { a: "1" });
+  const huge = await serve(
+    new MemoryStore({
+      series: [
+        encodeSeriesData(
+          floatSeries({ __name__: "up", instance: "x", big: "y".repeat(4 << 20) }, START, 240),
+        ),
+      ],
+    }),
+    { a: "2" },
+  );
+  const querier = await stage.mneme("query", [
+    `--endpoint=${good.address}`,
+    `--endpoint=${huge.address}`,
+    "--store.max-message-size=1MiB",
+    "--endpoint.info-timeout=1s",
+  ]);
+  const { body } = await ask(querier);
+  assert.match(body.warnings[0], /ResourceExhausted desc = received message larger than max/);
+  await assertTold(querier, huge.address, 1);
+  for (const server of [good, huge]) await server.stop(0);
+});
+
+faultTest("a client that goes away ends the calls below at once", async (stage) => {
+  const called = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const slow = await serve(
+    new MemoryStore({
+      series: seriesOf("slow"),
+      beforeFrame: (_, { signal }) =>
+        new Promise((_resolve, reject) => {
+          called.resolve();
+          signal.addEventListener("abort", () => {
+            ended.resolve();
+            reject(signal.reason);
+          }, { once: true });
+        }),
+    }),
+    { a: "1" },
+  );
+  const querier = await stage.mneme("query", [
+    `--endpoint=${slow.address}`,
+    "--endpoint.info-timeout=1s",
+  ]);
+  const client = new AbortController();
+  const pending = fetch(`${querier.http}/api/v1/query?query=up&time=${TIME}`, {
+    signal: client.signal,
+  }).catch(() => "gone");
+  await called.promise;
+  const list = async () => (await (await fetch(`${querier.http}/api/v1/queries`)).json()).data;
+  assert.equal((await list()).length, 1);
+  client.abort();
+  assert.equal(await pending, "gone");
+  await ended.promise;
+  await until("the place is free", async () => (await list()).length === 0);
+  await slow.stop(0);
+});
+
+faultTest(
+  "a query that ran when the querier was killed is named at its next start",
+  async (stage) => {
+    const called = Promise.withResolvers<void>();
+    const slow = await serve(
+      new MemoryStore({
+        series: seriesOf("slow"),
+        beforeFrame: (_, { signal }) =>
+          new Promise((_resolve, reject) => {
+            called.resolve();
+            signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+          }),
+      }),
+      { a: "1" },
+    );
+    const args = [
+      `--endpoint=${slow.address}`,
+      "--endpoint.info-timeout=1s",
+      `--query.active-query-path=${stage.folder}/active`,
+    ];
+    const first = await stage.mneme("query", args);
+    const pending = fetch(`${first.http}/api/v1/query?query=max(up)&time=${TIME}`)
+      .catch(() => "gone");
+    await called.promise;
+    first.child.kill("SIGKILL");
+    assert.equal(await pending, "gone");
+    const second = await stage.mneme("query", args);
+    assert.ok(
+      second.child.tail.some((line) =>
+        line.includes("did not finish in the last run") && line.includes("max(up)")
+      ),
+      second.child.tail.join("\n"),
+    );
+    await slow.stop(0);
+  },
+);
+
+/** How long stores are killed and started again, seconds: short here, 60 for the full run. */
+const CHAOS_SECONDS = Number(Deno.env.get("MNEME_CHAOS_SECONDS") ?? 8);
+const CHAOS_CLIENTS = Number(Deno.env.get("MNEME_CHAOS_CLIENTS") ?? 40);
+
+faultTest("no answer is silently partial while a store is killed and restarted", async (stage) => {
+  const good = await serve(new MemoryStore({ series: seriesOf("good", 50) }), { a: "1" });
+  // The mortal one: a store of our own behind a port of its own, killed hard each second.
+  const address = `127.0.0.1:${freePort()}`;
+  const mortalStore = new MemoryStore({ series: seriesOf("mortal", 50) });
+  const start = () =>
+    serveRpc({
+      address,
+      services: [
+        storeService(mortalStore),
+        infoService(() => ({
+          labelSets: [labelsFromRecord({ a: "2" })],
+          componentType: "store",
+          store: {
+            minTime: START,
+            maxTime: MAX_TIME,
+            supportsSharding: true,
+            supportsWithoutReplicaLabels: true,
+            tsdbInfos: [],
+          },
+        })),
+      ],
+    });
+  let mortal = await start();
+  const querier = await stage.mneme("query", [
+    `--endpoint=${good.address}`,
+    `--endpoint=${address}`,
+    "--endpoint.info-timeout=1s",
+    "--query.max-concurrent=200",
+  ]);
+  await until(
+    "both stores",
+    async () => (await ask(querier)).body.data.result[0]?.value[1] === "100",
+  );
+  const memory = async () => {
+    const text = await (await fetch(`${querier.http}/metrics`)).text();
+    return Number(/^process_resident_memory_bytes (\S+)$/m.exec(text)![1]);
+  };
+  // Code is compiled and buffers are made on first use.
+  for (let i = 0; i < 20; i++) await Promise.all(Array.from({ length: 20 }, () => ask(querier)));
+  const before = await memory();
+  const end = Date.now() + CHAOS_SECONDS * 1000;
+  const seen = { whole: 0, partial: 0, failed: 0, wrong: [] as string[] };
+  const client = async (strict: boolean) => {
+    while (Date.now() < end) {
+      const { status, body } = await ask(
+        querier,
+        strict ? { partial_response: "false" } : {},
+      );
+      const value = body.data?.result[0]?.value[1];
+      if (status === 200 && body.warnings === undefined && value === "100") seen.whole++;
+      else if (!strict && status === 200 && body.warnings?.[0]?.includes(address)) seen.partial++;
+      else if (strict && status === 422 && body.error.includes(address)) seen.failed++;
+      else seen.wrong.push(`${status} ${JSON.stringify(body).slice(0, 300)}`);
+    }
+  };
+  const killer = async () => {
+    while (Date.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await mortal.stop(0);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      mortal = await start();
+    }
+  };
+  await Promise.all([
+    killer(),
+    ...Array.from({ length: CHAOS_CLIENTS }, (_, i) => client(i % 2 === 0)),
+  ]);
+  assert.deepEqual(seen.wrong.slice(0, 3), [], `${seen.wrong.length} wrong answers`);
+  assert.ok(seen.whole > 0 && seen.partial + seen.failed > 0, JSON.stringify(seen));
+  await until(
+    "whole answers again",
+    async () => (await ask(querier)).body.data.result[0]?.value[1] === "100",
+  );
+  if (CHAOS_SECONDS >= 60) {
+    await new Promise((resolve) => setTimeout(resolve, 30_000));
+  }
+  const growth = (await memory() - before) / 1048576;
+  console.log(
+    `${seen.whole} whole, ${seen.partial} partial, ${seen.failed} failed; ` +
+      `memory ${growth >= 0 ? "+" : ""}${growth.toFixed(0)} MiB`,
+  );
+  await mortal.stop(0);
+  await good.stop(0);
+});
