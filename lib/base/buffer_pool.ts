@@ -10,7 +10,7 @@ const SMALLEST = 4096;
 export class BufferPool {
   readonly #maxBytes: number;
   /** By class of size. */
-  readonly #free: Uint8Array[][] = [];
+  readonly #free: Uint8Array<ArrayBuffer>[][] = [];
   /** When a buffer of a class was last asked for. */
   readonly #asked: number[] = [];
   #tick = 0;
@@ -27,7 +27,7 @@ export class BufferPool {
   }
 
   /** A buffer of at least `size` bytes with anything in it. */
-  take(size: number): Uint8Array {
+  take(size: number): Uint8Array<ArrayBuffer> {
     const index = classOf(size);
     this.#asked[index] = ++this.#tick;
     const buffer = this.#free[index]?.pop();
@@ -38,7 +38,7 @@ export class BufferPool {
 
   /** Gives a buffer back; neither it nor views of it may be used any more. */
   give(buffer: Uint8Array): void {
-    const whole = new Uint8Array(buffer.buffer);
+    const whole = new Uint8Array(buffer.buffer as ArrayBuffer);
     const index = classOf(whole.length);
     if (sizeOf(index) !== whole.length) return; // Not one of ours.
     while (this.#bytes + whole.length > this.#maxBytes) {
@@ -63,8 +63,8 @@ export class BufferPool {
 }
 
 /** Gives memory back to the system at once, not when the collector finds out about it. */
-function discard(buffer: Uint8Array): void {
-  (buffer.buffer as ArrayBuffer).transfer(0);
+function discard(buffer: Uint8Array<ArrayBuffer>): void {
+  buffer.buffer.transfer(0);
 }
 
 /** The smallest class whose buffers hold `size` bytes. */

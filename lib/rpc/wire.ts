@@ -414,9 +414,10 @@ export class ProtoWriter {
   #view: DataView<ArrayBuffer>;
   #length = 0;
 
-  constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(Math.max(64, capacity));
-    this.#view = new DataView(this.#bytes.buffer);
+  /** `memory` is a first capacity, or memory to write into as long as there is room. */
+  constructor(memory: number | Uint8Array<ArrayBuffer> = 256) {
+    this.#bytes = typeof memory === "number" ? new Uint8Array(Math.max(64, memory)) : memory;
+    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length);
   }
 
   /** Bytes written so far. */

@@ -12,6 +12,7 @@ import {
   errorMessage,
   LimitError,
   MnemeError,
+  SlabPool,
   snappyDecompress,
   throwIfAborted,
   xxhash64Into,
@@ -85,8 +86,8 @@ export interface PrometheusStoreOptions {
 const SAMPLES_PER_CHUNK = 120;
 const SERIES_PER_FRAME = 64;
 const BYTES_PER_FRAME = 256 * 1024;
-/** Most memory kept for the next answer, bytes. */
-const POOL_BYTES = 32 * 1024 * 1024;
+/** Most memory of messages kept for the next ones, bytes. */
+const POOL_BYTES = 4 * 1024 * 1024;
 const MAX_SAMPLED_ANSWER = 1024 * 1024 * 1024;
 const STREAMED = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 const SAMPLED = "application/x-protobuf";
@@ -98,6 +99,8 @@ const API_MAX_SECONDS = "9223309901257974";
 export class PrometheusStore implements Store {
   readonly #options: PrometheusStoreOptions;
   readonly #pool = new BufferPool(POOL_BYTES);
+  /** What Prometheus sends waits here; between requests a sidecar is to be small. */
+  readonly #memory = new SlabPool(0);
   constructor(options: PrometheusStoreOptions) {
     this.#options = options;
   }
@@ -106,20 +109,24 @@ export class PrometheusStore implements Store {
     return this.#series(request, context, (size) => new Uint8Array(size));
   }
 
-  /** As series(), with memory that the next request uses again. */
+  /** As series(), with memory that is given back when the answer has been sent. */
   async *seriesMessages(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array> {
-    const taken: Uint8Array[] = [];
-    const take = (size: number) => {
-      const buffer = this.#pool.take(size);
-      taken.push(buffer);
-      return buffer;
-    };
+    const memory = this.#memory.arena();
+    const take = (size: number) => memory.allocate(size);
     try {
-      // Messages are copies: when they are made, nothing looks at the buffers any more.
-      yield* encodeFrames(this.#series(request, context, take), request.responseBatchSize);
+      // Messages are copies: when they are made, nothing looks at the received bytes any more.
+      yield* encodeFrames(
+        this.#series(request, context, take),
+        request.responseBatchSize,
+        (size) => this.#pool.take(size),
+      );
     } finally {
-      for (const buffer of taken) this.#pool.give(buffer);
+      memory.release();
     }
+  }
+
+  recycleMessage(message: Uint8Array): void {
+    this.#pool.give(message);
   }
 
   async *#series(

@@ -55,14 +55,16 @@ export function encodeReadRequest(
   return snappyCompress(w.finish());
 }
 
-/** Size of the first buffer that frames are read into, bytes. */
-const FIRST_BUFFER = 64 * 1024;
+/** Size of the pieces that a body is read in, bytes. */
+const PIECE = 64 * 1024;
+/** Memory taken for a frame before its bytes are there: a size alone must not cost more. */
+const FIRST_ALLOCATION = 4 * 1024 * 1024;
 
 /**
  * Splits a streamed body into verified frames; reads on only when the next frame is asked for.
  *
- * Owner: frames are views of buffers that `take` gives (at least as large as asked) and stay valid
- * until the caller uses those again.
+ * Owner: each frame lies in memory of its own that `take` gives (at least as large as asked) and
+ * stays valid until the caller uses that again.
  * Throws: CorruptionError for checksums, sizes and bodies that end inside a frame.
  */
 export async function* readFrames(
@@ -70,48 +72,91 @@ export async function* readFrames(
   source: string,
   take: (size: number) => Uint8Array = (size) => new Uint8Array(size),
 ): AsyncIterable<Uint8Array> {
-  let buffer = take(FIRST_BUFFER);
-  let start = 0;
-  let end = 0;
-  let consumed = 0;
+  const head = new FrameHead(source);
+  let payload: Uint8Array | undefined;
+  let filled = 0;
   for await (const part of readPieces(body)) {
-    if (end + part.length > buffer.length) {
-      const live = end - start;
-      const isTight = live + part.length > buffer.length;
-      // Another buffer each time: frames handed out are views of the old one.
-      const next = take(
-        isTight ? Math.max(buffer.length * 2, live + part.length) : buffer.length,
-      );
-      next.set(buffer.subarray(start, end));
-      buffer = next;
-      start = 0;
-      end = live;
-    }
-    buffer.set(part, end);
-    end += part.length;
-    for (;;) {
-      const size = frameSize(buffer, start, end, source, consumed);
-      if (size === undefined || end - start < size.header + 4 + size.payload) break;
-      const at = start + size.header;
-      const stored = new ByteReader(buffer, at, at + 4).u32();
-      const payload = buffer.subarray(at + 4, at + 4 + size.payload);
-      if (crc32c(payload) !== stored) {
+    for (let at = 0; at < part.length;) {
+      if (payload === undefined) {
+        if (!head.push(part[at++]!)) continue;
+        payload = take(Math.min(head.size, FIRST_ALLOCATION));
+        filled = 0;
+      }
+      const n = Math.min(head.size - filled, part.length - at);
+      if (filled + n > payload.length) {
+        const next = take(Math.min(head.size, Math.max(filled + n, payload.length * 2)));
+        next.set(payload.subarray(0, filled));
+        payload = next;
+      }
+      payload.set(part.subarray(at, at + n), filled);
+      filled += n;
+      at += n;
+      if (filled < head.size) continue;
+      const frame: Uint8Array = payload.subarray(0, filled);
+      payload = undefined;
+      if (crc32c(frame) !== head.checksum) {
         throw new CorruptionError("checksum mismatch in a remote read frame", {
           file: source,
-          offset: consumed,
+          offset: head.offset,
         });
       }
-      const total = size.header + 4 + size.payload;
-      start += total;
-      consumed += total;
-      yield payload;
+      head.next();
+      yield frame;
     }
   }
-  if (start !== end) {
+  if (payload !== undefined || head.begun) {
     throw new CorruptionError("remote read answer ends inside a frame", {
       file: source,
-      offset: consumed,
+      offset: head.offset,
     });
+  }
+}
+
+/** What stands before a frame: uvarint size, u32 checksum; read byte by byte. */
+class FrameHead {
+  readonly #source: string;
+  readonly #bytes = new Uint8Array(9);
+  #length = 0;
+  /** Bytes of the size, 0 while it is not complete. */
+  #sizeLength = 0;
+  size = 0;
+  /** Where the frame begins in the body. */
+  offset = 0;
+
+  constructor(source: string) {
+    this.#source = source;
+  }
+
+  get begun(): boolean {
+    return this.#length > 0;
+  }
+  get checksum(): number {
+    return new ByteReader(this.#bytes, this.#sizeLength, this.#length).u32();
+  }
+
+  /** Takes a byte in; true when the head is complete. */
+  push(byte: number): boolean {
+    this.#bytes[this.#length] = byte;
+    if (this.#sizeLength === 0) {
+      this.size += (byte & 0x7f) * 2 ** (7 * this.#length);
+      if (byte < 0x80) this.#sizeLength = this.#length + 1;
+      if (this.#length >= 4 && byte >= 0x80 || this.size > MAX_READ_FRAME) {
+        throw new CorruptionError(`remote read frame of more than ${MAX_READ_FRAME} bytes`, {
+          file: this.#source,
+          offset: this.offset,
+        });
+      }
+    }
+    this.#length++;
+    return this.#sizeLength > 0 && this.#length === this.#sizeLength + 4;
+  }
+
+  /** Begins the next one. */
+  next(): void {
+    this.offset += this.#length + this.size;
+    this.#length = 0;
+    this.#sizeLength = 0;
+    this.size = 0;
   }
 }
 
@@ -125,7 +170,7 @@ async function* readPieces(body: ReadableStream<Uint8Array>): AsyncIterable<Uint
     yield* body;
     return;
   }
-  let scratch = new Uint8Array(FIRST_BUFFER);
+  let scratch = new Uint8Array(PIECE);
   try {
     for (;;) {
       const { value, done } = await reader.read(scratch);
@@ -137,31 +182,6 @@ async function* readPieces(body: ReadableStream<Uint8Array>): AsyncIterable<Uint
     // After the end this does nothing; after an early stop it ends the transfer.
     await reader.cancel().catch(() => undefined);
   }
-}
-
-function frameSize(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  source: string,
-  offset: number,
-): { header: number; payload: number } | undefined {
-  let payload = 0;
-  let scale = 1;
-  for (let i = 0; i < 5; i++) {
-    if (start + i >= end) return undefined;
-    const c = bytes[start + i]!;
-    payload += (c & 0x7f) * scale;
-    if (c < 0x80) {
-      if (payload > MAX_READ_FRAME) break;
-      return { header: i + 1, payload };
-    }
-    scale *= 128;
-  }
-  throw new CorruptionError(`remote read frame of more than ${MAX_READ_FRAME} bytes`, {
-    file: source,
-    offset,
-  });
 }
 
 /** Reads the labels of one frame's series and leaves its chunks undecoded; all are views of it. */
