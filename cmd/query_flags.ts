@@ -137,10 +137,10 @@ export const queryFlags = {
     "Labels that partition the leaf queriers. This is used to scope down the labelsets of leaf queriers when using the distributed query mode. If set, these labels must form a partition of the leaf queriers.",
   ),
   dedupFunction: flag.oneOf(
-    ["penalty", "chain"],
+    ["penalty", "chain", "adaptive"],
     "deduplication.func",
     "penalty",
-    "Deduplication algorithm for merging overlapping series.",
+    "Deduplication algorithm for merging overlapping series: 'penalty' and 'chain' as in Thanos, or 'adaptive', which learns each series' interval and fills the gaps of one replica from the others without false counter resets.",
   ),
   engine: flag.oneOf(
     ["prometheus", "thanos"],

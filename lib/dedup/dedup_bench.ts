@@ -50,6 +50,8 @@ export const bench: Bench = {
         ["two replicas, penalty, counter", 2, { aggregate: "counter", counterCorrected: true }],
         ["three replicas, penalty", 3, {}],
         ["two replicas, chain", 2, { dedup: "chain" }],
+        ["two replicas, adaptive", 2, { dedup: "adaptive" }],
+        ["two replicas, adaptive, counter", 2, { dedup: "adaptive", aggregate: "counter" }],
       ] as [string, number, Partial<ReadOptions>][]
     ) {
       const input = parts.slice(0, replicas).flat().sort((x, y) => x.minTime - y.minTime);

@@ -4,6 +4,7 @@
  * Decodes chunks into a SampleBatch and merges replicas; knows no network and no PromQL. Main
  * function: readSeries(). Rules: Thanos' querier (aggregates, penalty and chain merging).
  */
+export * from "./adaptive.ts";
 export * from "./aggregate.ts";
 export * from "./chain.ts";
 export * from "./chunk_resolution.ts";

@@ -1,13 +1,14 @@
 /** From the chunks of one series, as stores sent them, to its samples. */
 import { SampleBatch } from "../model/mod.ts";
 import type { AggrChunk } from "../storeapi/mod.ts";
+import { mergeAdaptive } from "./adaptive.ts";
 import { type Aggregate, ReplicaReader } from "./aggregate.ts";
 import { mergeChain } from "./chain.ts";
 import { splitOverlap } from "./overlap_split.ts";
 import { mergePenalty } from "./penalty.ts";
 
 /** How replicas become one. */
-export type DedupFunction = "penalty" | "chain";
+export type DedupFunction = "penalty" | "chain" | "adaptive";
 
 /** What a series is read for. */
 export interface ReadOptions {
@@ -50,6 +51,7 @@ export class SeriesReader {
       this.#reader.read(split[i]!, aggregate, minTime, maxTime, replicas[i]!);
     }
     if (dedup === "chain") mergeChain(replicas, batch);
+    else if (dedup === "adaptive") mergeAdaptive(replicas, aggregate === "counter", batch);
     else mergePenalty(replicas, options.counterCorrected, batch);
   }
 }
