@@ -63,7 +63,6 @@ export const grpcFlags = {
     "grpc-server-tls-min-version",
     "1.3",
     "Minimum TLS version of the gRPC server.",
-    { noEffect: TLS_NEGOTIATED },
   ),
   grpcTlsCiphers: flag.repeated(
     flag.kinds.string,

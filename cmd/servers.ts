@@ -7,10 +7,16 @@ import {
   requestLog,
   type TenantLabel,
 } from "../lib/api/mod.ts";
-import { errorMessage, MnemeError } from "../lib/base/mod.ts";
 import { type ConfigOf, readRequestLogging } from "../lib/config/mod.ts";
-import type { ServerTls, Service } from "../lib/rpc/mod.ts";
-import { GrpcServer, HttpServer, PageFiles, Profiler, WebConfigFile } from "../lib/runtime/mod.ts";
+import type { Service } from "../lib/rpc/mod.ts";
+import {
+  GrpcServer,
+  GrpcTlsFiles,
+  HttpServer,
+  PageFiles,
+  Profiler,
+  WebConfigFile,
+} from "../lib/runtime/mod.ts";
 import type { Probe } from "../lib/telemetry/mod.ts";
 import type { CommandEnv } from "./command.ts";
 import type { grpcFlags, httpFlags } from "./flags_common.ts";
@@ -81,7 +87,12 @@ export function grpcServer(
     readonly maxReceiveBytes?: number;
   },
 ): GrpcServer {
-  const tls = serverTls(config);
+  const tls = GrpcTlsFiles.open({
+    cert: config.grpcTlsCert,
+    key: config.grpcTlsKey,
+    clientCa: config.grpcTlsClientCa,
+    minVersion: config.grpcTlsMinVersion,
+  });
   return new GrpcServer({
     ...options,
     address: config.grpcAddress,
@@ -98,37 +109,4 @@ export function grpcServer(
 function requestLogging(config: Pick<ConfigOf<typeof httpFlags>, "requestLogging">) {
   const { requestLogging: document } = config;
   return readRequestLogging(document.load(), document.source);
-}
-
-function serverTls(config: ConfigOf<typeof grpcFlags>): ServerTls | undefined {
-  const { grpcTlsCert: cert, grpcTlsKey: key, grpcTlsClientCa: clientCa } = config;
-  if (cert === "" && key === "") {
-    if (clientCa === "") return undefined;
-    throw new MnemeError(
-      "bad_data",
-      "when a client CA is used a server key and certificate must also be provided",
-    );
-  }
-  if (cert === "" || key === "") {
-    throw new MnemeError("bad_data", "both server key and certificate must be provided");
-  }
-  const ca = clientCa === "" ? undefined : readTlsFile("--grpc-server-tls-client-ca", clientCa);
-  return {
-    cert: readTlsFile("--grpc-server-tls-cert", cert),
-    key: readTlsFile("--grpc-server-tls-key", key),
-    ...(ca === undefined ? {} : { clientCa: ca }),
-  };
-}
-
-function readTlsFile(flag: string, path: string): Uint8Array<ArrayBuffer> {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = Deno.readFileSync(path);
-  } catch (error) {
-    throw new MnemeError("bad_data", `${flag}: cannot read ${path}: ${errorMessage(error)}`);
-  }
-  if (!new TextDecoder().decode(bytes).includes("-----BEGIN ")) {
-    throw new MnemeError("bad_data", `${flag}: ${path} holds no PEM block ("-----BEGIN …")`);
-  }
-  return bytes;
 }

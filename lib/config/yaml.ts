@@ -41,6 +41,8 @@ export interface YamlLimits {
   readonly maxDepth?: number;
   /** Most values once aliases are followed; default 2 million. */
   readonly maxNodes?: number;
+  /** Most aliases; default 100. */
+  readonly maxAliases?: number;
   /** Line at which the text starts in its file; default 1. */
   readonly firstLine?: number;
 }
@@ -48,6 +50,7 @@ export interface YamlLimits {
 const DEFAULT_MAX_LENGTH = 16 * 1024 * 1024;
 const DEFAULT_MAX_DEPTH = 64;
 const DEFAULT_MAX_NODES = 2_000_000;
+const DEFAULT_MAX_ALIASES = 100;
 /** Keys that would change an object's nature if they ever became its property. */
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__"]);
 
@@ -92,12 +95,14 @@ export function parseYaml(text: string, limits: YamlLimits = {}): YamlNode | und
     throw fail(lineAt(problem.pos[0]), message);
   }
   let nodes = limits.maxNodes ?? DEFAULT_MAX_NODES;
+  let aliases = limits.maxAliases ?? DEFAULT_MAX_ALIASES;
   const convert = (source: unknown, depth: number, lineOfParent: number): YamlNode => {
     const offset = (source as { range?: [number, number, number] } | null)?.range?.[0];
     const line = offset === undefined ? lineOfParent : lineAt(offset);
     if (--nodes < 0) throw fail(line, "document has too many values");
     if (depth > maxDepth) throw fail(line, `document is nested more than ${maxDepth} levels deep`);
     if (isAlias(source)) {
+      if (--aliases < 0) throw fail(line, "document has too many aliases");
       const target = source.resolve(document);
       if (target === undefined) throw fail(line, `unknown anchor '${source.source}'`);
       return convert(target, depth + 1, line);

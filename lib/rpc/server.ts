@@ -34,6 +34,8 @@ export interface RpcServer {
   readonly address: string;
   /** Takes no new calls, lets running ones end for `graceMs`, then cuts them off. */
   stop(graceMs: number): Promise<void>;
+  /** Serves these certificates to connections made from now on; no effect in clear text. */
+  setTls(tls: ServerTls): void;
 }
 
 /** Requests of the Store API are small; a receiver of samples sets a larger bound. */
@@ -54,6 +56,7 @@ export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
   const host = options.address.slice(0, options.address.lastIndexOf(":"));
   return {
     address: `${host}:${listener.port}`,
+    setTls: (tls) => listener.setTls(tls),
     async stop(graceMs) {
       await listener.close();
       await server.stop(graceMs);

@@ -143,5 +143,20 @@ Deno.test({
       assert.deepEqual(await ask(address, { tls: { ca, ...client } }), [1, 2]);
       await assert.rejects(ask(address, { tls: { ca } }), { kind: "unavailable" });
     });
+    // Rotation: connections made from now on see the new certificate.
+    const next = (await makeCertificates())!;
+    const rotating = await serveRpc({
+      address: "127.0.0.1:0",
+      services: [service],
+      tls: server,
+    });
+    try {
+      assert.deepEqual(await ask(rotating.address, { tls: { ca } }), [1, 2]);
+      rotating.setTls(next.server);
+      assert.deepEqual(await ask(rotating.address, { tls: { ca: next.ca } }), [1, 2]);
+      await assert.rejects(ask(rotating.address, { tls: { ca } }), { kind: "unavailable" });
+    } finally {
+      await rotating.stop(0);
+    }
   },
 });

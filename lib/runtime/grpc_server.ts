@@ -7,14 +7,17 @@ import {
   type RpcServer,
   type ServerObserver,
   serveRpc,
-  type ServerTls,
   type Service,
 } from "../rpc/mod.ts";
 import type { Logger, Metrics, Probe, Tracer } from "../telemetry/mod.ts";
+import type { GrpcTlsFiles } from "./grpc_tls.ts";
 import { grpcServerMetrics } from "./grpc_metrics.ts";
 import { grpcRequestLog } from "./grpc_request_log.ts";
 import { grpcServerTrace } from "./grpc_trace.ts";
 import type { Actor } from "./run_group.ts";
+
+/** How often certificate files are looked at, ms. */
+const CERTIFICATES = 5_000;
 
 /** What to serve and where. Times in ms. */
 export interface GrpcServerOptions {
@@ -27,7 +30,7 @@ export interface GrpcServerOptions {
   readonly tracer?: Tracer;
   /** Which calls are logged; absent = none. */
   readonly log?: RequestLogRule | undefined;
-  readonly tls?: ServerTls;
+  readonly tls?: GrpcTlsFiles;
   /** How long calls may drain when the server stops; 0 cuts them off at once. */
   readonly gracePeriod: number;
   /** Age at which clients are asked to reconnect; 0 = never. */
@@ -35,6 +38,8 @@ export interface GrpcServerOptions {
   readonly maxReceiveBytes?: number;
   /** Flag that sets the address, for the message about a busy port. */
   readonly flag?: string;
+  /** How often certificate files are looked at. */
+  readonly certificateCheck?: number;
 }
 
 /** The actor; `address` is known once it has started. */
@@ -73,7 +78,7 @@ export class GrpcServer implements Actor {
       services,
       observer,
       addressFlag: flag ?? "--grpc-address",
-      ...(tls === undefined ? {} : { tls }),
+      ...(tls === undefined ? {} : { tls: tls.current() }),
       ...(maxConnectionAge === undefined ? {} : { maxConnectionAgeMs: maxConnectionAge }),
       ...(maxReceiveBytes === undefined ? {} : { maxReceiveBytes }),
     });
@@ -83,13 +88,31 @@ export class GrpcServer implements Actor {
     const server = this.#server;
     if (server === undefined) throw new MnemeError("internal", "the gRPC server was not started");
     this.#logger.info("listening for serving gRPC", { address: this.address });
+    const { tls } = this.#options;
+    const rotation = tls === undefined ? undefined : setInterval(
+      () => this.#rotate(server, tls),
+      this.#options.certificateCheck ?? CERTIFICATES,
+    );
     if (!signal.aborted) {
       await new Promise<void>((resolve) =>
         signal.addEventListener("abort", () => resolve(), { once: true })
       );
     }
+    clearInterval(rotation);
     this.#logger.info("internal server is shutting down");
     await server.stop(this.#options.gracePeriod);
     this.#logger.info("internal server is shutdown gracefully");
+  }
+
+  /** New connections get the certificates of now; open ones keep theirs. */
+  #rotate(server: RpcServer, files: GrpcTlsFiles): void {
+    try {
+      const tls = files.changed();
+      if (tls === undefined) return;
+      server.setTls(tls);
+      this.#logger.info("certificates were read again");
+    } catch (error) {
+      this.#logger.error("certificates cannot be used, keeping the old ones", { err: error });
+    }
   }
 }

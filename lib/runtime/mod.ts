@@ -12,6 +12,7 @@ export * from "./find_files.ts";
 export * from "./grpc_metrics.ts";
 export * from "./grpc_server.ts";
 export * from "./grpc_trace.ts";
+export { GrpcTlsFiles } from "./grpc_tls.ts";
 export * from "./http_client.ts";
 export * from "./http_server.ts";
 export * from "./page_files.ts";

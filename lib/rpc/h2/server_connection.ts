@@ -53,6 +53,8 @@ const MAX_SENT_FRAME = 64 * 1024;
 const PREFIX = 5;
 /** Streams that a client may reset before it must let some end well. */
 const MAX_RESETS = 1000;
+/** Time for a client to begin to speak HTTP/2, ms. */
+const GREETING = 10_000;
 /** Longest timer of the runtime, ms. */
 const MAX_TIMER = 0x7fffffff;
 
@@ -79,6 +81,8 @@ export interface H2ServerOptions {
   /** Runs a call; must not reject, and must call finish(). */
   readonly handle: (stream: H2ServerStream, peer: string) => Promise<void>;
   readonly keepalive?: KeepaliveTimes;
+  /** Time for a client to begin to speak HTTP/2, ms; default 10 s. */
+  readonly greeting?: number;
 }
 
 const RESPONSE_HEADERS: HeaderList = [
@@ -354,6 +358,8 @@ export class ServerConnection implements FrameHandler {
   #draining = false;
   #over = false;
   readonly #keepalive: Keepalive;
+  /** Cuts off whoever connects and says nothing, or says something else. */
+  readonly #greeting: ReturnType<typeof setTimeout>;
   readonly #ended = Promise.withResolvers<void>();
 
   constructor(socket: Socket, peer: string, options: H2ServerOptions) {
@@ -375,6 +381,10 @@ export class ServerConnection implements FrameHandler {
       [SETTINGS_MAX_HEADER_LIST, MAX_HEADER_LIST],
     ]);
     this.io.windowUpdate(0, CONNECTION_WINDOW - DEFAULT_WINDOW);
+    this.#greeting = setTimeout(
+      () => this.#end(new MnemeError("canceled", "the client did not begin to speak HTTP/2")),
+      options.greeting ?? GREETING,
+    );
     void this.io.run(PREFACE);
   }
 
@@ -413,6 +423,7 @@ export class ServerConnection implements FrameHandler {
   #end(reason: unknown): void {
     if (!this.#over) {
       this.#over = true;
+      clearTimeout(this.#greeting);
       this.#keepalive.end();
       for (const stream of [...this.#streams.values()]) stream.gone(reason);
       this.io.close();
@@ -484,6 +495,7 @@ export class ServerConnection implements FrameHandler {
     );
     this.#streams.set(id, stream);
     this.#keepalive.watch(true);
+    clearTimeout(this.#greeting);
     if (last) stream.endOfRequest();
     this.#running++;
     const ended = () => {
@@ -527,6 +539,7 @@ export class ServerConnection implements FrameHandler {
     } else if (id === SETTINGS_MAX_FRAME) this.peerMaxFrame = Math.min(value, MAX_SENT_FRAME);
   }
   settingsDone(): void {
+    clearTimeout(this.#greeting);
     this.#pumpAll();
   }
   windowUpdate(id: number, increment: number): void {

@@ -424,3 +424,17 @@ Deno.test("a client that floods pings and does not read is given up", async () =
   peer.raw(concat(Array.from({ length: 120_000 }, () => frame(PING, 0, 0, new Uint8Array(8)))));
   await connection.ended;
 });
+
+Deno.test("a client that connects and does not begin to speak HTTP/2 is cut off", async () => {
+  for (const said of [new Uint8Array(0), PREFACE.subarray(0, 10), PREFACE]) {
+    const peer = new Peer("server");
+    const connection = new ServerConnection(peer, "10.0.0.1:1", {
+      maxReceiveBytes: 1 << 20,
+      handle: echo,
+      greeting: 5,
+    });
+    if (said.length > 0) peer.raw(said);
+    await connection.ended;
+    await peer.untilClosed();
+  }
+});

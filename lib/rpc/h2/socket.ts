@@ -1,7 +1,12 @@
 /** Byte connections to a peer: TCP in clear text, or TLS. The only file here that opens sockets. */
 import { Buffer } from "node:buffer";
 import { isIP } from "node:net";
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
+import {
+  connect as connectTls,
+  createServer as createTlsServer,
+  type TlsOptions,
+  type TLSSocket,
+} from "node:tls";
 import { errorMessage, MnemeError } from "../../base/mod.ts";
 import { RpcError, STATUS_UNAVAILABLE } from "../status.ts";
 
@@ -150,7 +155,12 @@ export interface ServerTls {
   readonly key: Uint8Array;
   /** When set, clients must show a certificate signed by it. */
   readonly clientCa?: Uint8Array;
+  /** Oldest version of TLS that is spoken; default 1.3. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
 }
+
+/** Longest TLS handshake of a client, ms. */
+const HANDSHAKE = 10_000;
 
 /** A listening socket. */
 export interface Listener {
@@ -158,6 +168,8 @@ export interface Listener {
   readonly port: number;
   /** Takes no further connections; resolves when the port is free. */
   close(): Promise<void>;
+  /** Serves these certificates to connections made from now on. */
+  setTls(tls: ServerTls): void;
 }
 
 /**
@@ -205,6 +217,22 @@ function listenPlain(
       }
       await ended;
     },
+    setTls() {
+      // Nothing to change: this one speaks clear text.
+    },
+  };
+}
+
+function tlsSettings(tls: ServerTls): TlsOptions {
+  return {
+    cert: Buffer.from(tls.cert),
+    key: Buffer.from(tls.key),
+    minVersion: tls.minVersion ?? "TLSv1.3",
+    ...(tls.clientCa === undefined
+      ? {}
+      : { ca: Buffer.from(tls.clientCa), requestCert: true, rejectUnauthorized: true }),
+    ALPNProtocols: ["h2"],
+    handshakeTimeout: HANDSHAKE,
   };
 }
 
@@ -214,14 +242,7 @@ function listenTls(
   tls: ServerTls,
   accept: (socket: Socket, peer: string) => void,
 ): Promise<Listener> {
-  const server = createTlsServer({
-    cert: Buffer.from(tls.cert),
-    key: Buffer.from(tls.key),
-    ...(tls.clientCa === undefined
-      ? {}
-      : { ca: Buffer.from(tls.clientCa), requestCert: true, rejectUnauthorized: true }),
-    ALPNProtocols: ["h2"],
-  });
+  const server = createTlsServer(tlsSettings(tls));
   server.on("secureConnection", (socket) => {
     accept(tlsStream(socket), joinAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0));
   });
@@ -234,6 +255,7 @@ function listenTls(
         port: typeof bound === "object" && bound !== null ? bound.port : port,
         // Only told of connections that ended: those that are open are the owner's.
         close: () => new Promise((done) => server.listening ? (server.close(), done()) : done()),
+        setTls: (next) => server.setSecureContext(tlsSettings(next)),
       });
     });
   });
