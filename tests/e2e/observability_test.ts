@@ -148,3 +148,42 @@ Deno.test("profiles are served when asked for, and only then", async () => {
   assert.equal(refused.status, 404);
   assert.match(await refused.text(), /--debug\.pprof/);
 });
+
+Deno.test("a real Prometheus takes the metrics as OpenMetrics, with exemplars", async () => {
+  if (!isOnPath("prometheus")) return console.log("skipped: no prometheus on PATH");
+  await using stage = await Stage.open();
+  const sink = collector();
+  try {
+    const query = await stage.mneme("query", [
+      `--tracing.config=type: OTLP
+config: {client_type: http, endpoint: "${sink.url}", insecure: true}`,
+    ]);
+    const store = await stage.mneme("standalone", [`--data-dir=${stage.folder}/data`]);
+    await (await fetch(`${query.http}/api/v1/query?query=1`)).body?.cancel();
+    const targets = [query.http, store.http].map((url) => JSON.stringify(new URL(url).host));
+    const prometheus = await stage.startPrometheus(
+      "scraper",
+      `global: {scrape_interval: 1s}
+scrape_configs: [{job_name: mneme, static_configs: [{targets: [${targets.join(", ")}]}]}]
+`,
+      ["--enable-feature=exemplar-storage"],
+    );
+    await until("both targets are up", async () => {
+      const { data } = await (await fetch(`${prometheus.http}/api/v1/query?query=sum(up)`)).json();
+      return data?.result[0]?.value[1] === "2";
+    });
+    const exemplars = await until("an exemplar is there", async () => {
+      const params = new URLSearchParams({
+        query: "http_request_duration_seconds_bucket",
+        start: String(Date.now() / 1000 - 60),
+        end: String(Date.now() / 1000 + 60),
+      });
+      const { data } = await (await fetch(`${prometheus.http}/api/v1/query_exemplars?${params}`))
+        .json();
+      return data?.length > 0 && data[0].exemplars;
+    });
+    assert.match(exemplars[0].labels.traceID, /^[0-9a-f]{32}$/);
+  } finally {
+    await sink.server.shutdown();
+  }
+});

@@ -20,15 +20,27 @@ export interface SoakReport {
   readonly crashes: readonly string[];
   /** Everything was right again at the end. */
   readonly healed: boolean;
-  /** By member: memory at the end, bytes, and its slope, bytes a minute. */
-  readonly memory: ReadonlyMap<string, { readonly bytes: number; readonly slope: number }>;
+  /** By member: memory of its present life. */
+  readonly memory: ReadonlyMap<string, MemoryReport>;
+}
+
+/** How a process' memory went since it was started. */
+export interface MemoryReport {
+  /** How long it has lived, s. */
+  readonly age: number;
+  /** At the end, bytes. */
+  readonly bytes: number;
+  /** Through the later two thirds of its life, bytes a minute. */
+  readonly slope: number;
+  /** Once a minute, bytes. */
+  readonly minutes: readonly number[];
 }
 
 const CLIENTS = 4;
 /** Longest time for everything to be well again after the last fault, ms. */
 const HEALING = 90_000;
-/** Slope that counts as growing, bytes a minute, and the length of a run that can tell, s. */
-export const GROWTH = 2 * 1024 * 1024;
+/** Slope that counts as growing, bytes a minute, and the age of a process that can tell, s. */
+const GROWTH = 2 * 1024 * 1024;
 const TELLING = 600;
 
 /** Runs a soak. */
@@ -68,7 +80,7 @@ export async function soak(options: {
     fleet.measure(since());
     const memory = new Map(
       [...fleet.members.values()].filter((m) => m.ours && m.memory.length > 0)
-        .map((m) => [m.name, { bytes: m.memory.at(-1)!.bytes, slope: slopeOf(m) }]),
+        .map((m) => [m.name, memoryOf(m)]),
     );
     return { tally, faults, crashes: fleet.crashes, healed, memory };
   } finally {
@@ -85,6 +97,15 @@ async function heals(inquiry: Inquiry, tally: Tally): Promise<boolean> {
   return false;
 }
 
+function memoryOf(member: Member): MemoryReport {
+  const { memory } = member;
+  const first = memory[0]!;
+  const last = memory.at(-1)!;
+  const minutes: number[] = [];
+  for (const { at, bytes } of memory) if (at - first.at >= 60 * minutes.length) minutes.push(bytes);
+  return { age: last.at - first.at, bytes: last.bytes, slope: slopeOf(member), minutes };
+}
+
 /** Slope of a straight line through the later two thirds of a member's memory, bytes a minute. */
 function slopeOf({ memory }: Member): number {
   const points = memory.slice(Math.floor(memory.length / 3));
@@ -97,7 +118,7 @@ function slopeOf({ memory }: Member): number {
 }
 
 /** What is wrong with a soak's outcome; empty when all is well. */
-export function problemsOf(report: SoakReport, seconds: number): string[] {
+export function problemsOf(report: SoakReport): string[] {
   const { tally, crashes, healed, memory } = report;
   const problems = [...crashes, ...tally.wrong.slice(0, 10)];
   if (tally.wrong.length > 10) problems.push(`… and ${tally.wrong.length - 10} more wrong answers`);
@@ -105,13 +126,10 @@ export function problemsOf(report: SoakReport, seconds: number): string[] {
     problems.push(`not everything was right again ${HEALING / 1000} s after the last fault`);
   }
   if (tally.right === 0) problems.push("no question was answered");
-  if (seconds >= TELLING) {
-    for (const name of ["query", "store"]) {
-      const slope = memory.get(name)?.slope ?? 0;
-      if (slope > GROWTH) {
-        problems.push(`${name} grows by ${(slope / 1024 ** 2).toFixed(1)} MiB a minute`);
-      }
-    }
+  for (const [name, { age, slope }] of memory) {
+    // The young ones still compile and fill their caches.
+    if (age < TELLING || slope <= GROWTH) continue;
+    problems.push(`${name} grows by ${(slope / 1024 ** 2).toFixed(1)} MiB a minute`);
   }
   return problems;
 }
@@ -131,11 +149,14 @@ if (import.meta.main) {
     `${report.faults} faults; answers: ${right} right, ${partial} partial with a warning, ` +
       `${failed} errors, ${unanswered} broken connections, ${wrong.length} wrong`,
   );
-  for (const [name, { bytes, slope }] of report.memory) {
-    const mib = (value: number) => (value / 1024 ** 2).toFixed(1);
-    console.log(`${name.padEnd(10)} ${mib(bytes).padStart(7)} MiB, ${mib(slope)} MiB a minute`);
+  const mib = (value: number) => (value / 1024 ** 2).toFixed(1);
+  for (const [name, { age, bytes, slope, minutes }] of report.memory) {
+    console.log(
+      `${name.padEnd(10)} ${mib(bytes).padStart(7)} MiB, ${mib(slope)} MiB a minute, ` +
+        `${age.toFixed(0)} s old (${minutes.map((m) => Math.round(m / 1024 ** 2)).join(" ")})`,
+    );
   }
-  const problems = problemsOf(report, seconds);
+  const problems = problemsOf(report);
   for (const problem of problems) console.error(`problem: ${problem}`);
   console.log(problems.length === 0 ? "all is well" : `${problems.length} problems`);
   Deno.exit(problems.length === 0 ? 0 : 1);
