@@ -19,9 +19,9 @@ import {
 import { Probe } from "../lib/telemetry/mod.ts";
 import { type CommandEnv, defineCommand, runMain } from "./command.ts";
 import { grpcServer, httpServer } from "./servers.ts";
-import { blockSync } from "./store_actors.ts";
+import { blockSync, headerSweep } from "./store_actors.ts";
 import { storeFlags } from "./store_flags.ts";
-import { cachedBucket, makeStore } from "./store_gateway.ts";
+import { cachedBucket, makeStore, unreadableNote } from "./store_gateway.ts";
 
 export const store = defineCommand({
   name: "store",
@@ -82,8 +82,12 @@ export async function openStore(config: Config, env: CommandEnv) {
           const { time, error } = gateway.lastSync;
           return { blocks: gateway.blocks, refreshedAt: time, error };
         },
+        notes: () => unreadableNote(gateway),
       }),
-    actors: [blockSync(gateway, config.syncInterval, env, probe)],
+    actors: [
+      blockSync(gateway, config.syncInterval, env, probe),
+      headerSweep(gateway, config.lazyReaderIdle, env),
+    ],
     life: {
       onStarted: () => {
         probe.ready();

@@ -63,3 +63,20 @@ export function blockSync(
     },
   };
 }
+
+/** Closes index headers that no query used for `idle` ms; 0 = never. */
+export function headerSweep(gateway: BucketStore, idle: number, env: CommandEnv): Actor {
+  return {
+    name: "index headers",
+    async run(stop) {
+      while (!stop.aborted) {
+        try {
+          await env.clock.sleep(idle > 0 ? Math.max(1000, idle / 10) : 3_600_000, stop);
+        } catch {
+          return; // Asked to stop.
+        }
+        if (idle > 0) gateway.closeIdleHeaders(idle);
+      }
+    },
+  };
+}

@@ -40,8 +40,7 @@ export const storeFlags = {
   chunkPoolSize: flag.size(
     "chunk-pool-size",
     "2GB",
-    "Size of the pool of chunk buffers.",
-    { noEffect: "memory of chunks is bounded for each request instead" },
+    "Memory that chunks of all running requests may take; beyond it requests fail. 0 means no limit. See also --store.memory-budget.",
   ),
   limitSeries: flag.uint(
     "store.limits.request-series",
@@ -64,6 +63,11 @@ export const storeFlags = {
     "store.memory-budget",
     "0",
     "Memory that the process may take. Requests that would lead beyond it fail and say what to narrow; others wait while little is left. It must hold the index cache, too. 0 means no limit.",
+  ),
+  warnUnreadable: flag.bool(
+    "store.warn-unreadable-blocks",
+    true,
+    "Warn in answers that a block which may hold data of their time has a meta.json that cannot be read.",
   ),
   maxConcurrency: flag.int(
     "store.grpc.series-max-concurrency",

@@ -1,4 +1,5 @@
 /** The parts of the store gateway, put together from its flags. */
+import { errorMessage } from "../lib/base/mod.ts";
 import {
   consistencyDelayFilter,
   DeletionMarkFilter,
@@ -17,6 +18,7 @@ import {
   budgetOfProcess,
   type CacheEnv,
   CacheMetrics,
+  ChunkMemory,
   HeaderPool,
   type IndexCache,
   MemoryBudget,
@@ -99,13 +101,21 @@ export async function makeStore(
     maxTime,
     syncConcurrency: config.syncConcurrency,
     eagerHeaders: config.headerStrategy === "eager",
-    headerIdle: config.lazyReaderIdle,
+    warnUnreadable: config.warnUnreadable,
+    chunkMemory: new ChunkMemory(config.chunkPoolSize),
     lazyPostings: config.lazyPostings,
     maxKeysPerSeries: config.postingRatio,
     batchSeries: Math.max(1, config.batchSeries),
     seriesEstimate: Math.max(16, config.seriesEstimate),
     chunkEstimate: Math.max(16, config.chunkEstimate),
   });
+}
+
+/** For the API of blocks: those whose meta.json cannot be read, with the reason. */
+export function unreadableNote(gateway: BucketStore): Record<string, unknown> {
+  if (gateway.unreadable.size === 0) return {};
+  const reasons = [...gateway.unreadable].map(([ulid, error]) => [ulid, errorMessage(error)]);
+  return { unreadable: Object.fromEntries(reasons) };
 }
 
 /** What requests may hold of `--store.memory-budget`. */

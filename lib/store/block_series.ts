@@ -66,7 +66,7 @@ import type { OpenHeader } from "./header_pool.ts";
 import { type IndexCache, seriesPageKey } from "./cache/index_cache.ts";
 import { readPages } from "./cache/pages.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";
-import type { MemoryAccount } from "./memory_budget.ts";
+import type { ChunkMemory, MemoryAccount } from "./memory_budget.ts";
 import { fetchItems, type RangeOptions, type ReadBytes } from "./range_reader.ts";
 import { DAMAGED, RawChunk, SeriesBatch, SPECIAL } from "./series_batch.ts";
 import { FullSort, HoldBack, SameOrder, SeriesItems, type SeriesOrder } from "./series_items.ts";
@@ -135,6 +135,8 @@ export interface BlockRequest {
   readonly figures: RequestFigures;
   /** What the request holds; given back when it ends. */
   readonly memory: MemoryAccount;
+  /** What chunks of all requests hold. */
+  readonly chunkMemory: ChunkMemory | undefined;
   readonly cache: IndexCache | undefined;
   /** Key of the matchers in the cache. */
   readonly selection: string;
@@ -218,6 +220,7 @@ class BlockReader {
   readonly #request: BlockRequest;
   readonly #breather = new Breather();
   #held = 0;
+  readonly #chunksHeld = new Set<() => void>();
 
   constructor(
     block: BucketBlock,
@@ -240,6 +243,7 @@ class BlockReader {
   /** Call once, at the end. */
   close(): void {
     this.#header.release();
+    for (const giveBack of this.#chunksHeld) giveBack();
     this.#request.memory.give(this.#held);
     this.#held = 0;
   }
@@ -590,10 +594,14 @@ class BlockReader {
     const { starts } = items;
     let count = 0;
     for (let k = from; k < to; k++) count += starts[order[k]! + 1]! - starts[order[k]!]!;
-    const { memory, chunkPool } = this.#request;
+    const { memory, chunkMemory, chunkPool } = this.#request;
     const bytes = estimate + count * CHUNK_BYTES;
     memory.take(bytes);
-    const batch = new SeriesBatch(count, chunkPool, () => memory.give(bytes));
+    const giveBack = this.#takeChunks(chunkMemory, estimate);
+    const batch = new SeriesBatch(count, chunkPool, () => {
+      memory.give(bytes);
+      giveBack();
+    });
     const refs = new Float64Array(count);
     let n = 0;
     let ascending = true;
@@ -621,6 +629,21 @@ class BlockReader {
     }
     const damaged = await this.#fetchChunks(batch, refs, places);
     return damaged ? withoutEmpty(batch) : batch;
+  }
+
+  /** Takes memory of chunks that is given back with their batch, or when the block was read. */
+  #takeChunks(chunkMemory: ChunkMemory | undefined, bytes: number): () => void {
+    if (chunkMemory === undefined) return () => {};
+    try {
+      chunkMemory.take(bytes);
+    } catch (error) {
+      throw blockError("load chunks", this.#block.ulid, error);
+    }
+    const giveBack = () => {
+      if (this.#chunksHeld.delete(giveBack)) chunkMemory.give(bytes);
+    };
+    this.#chunksHeld.add(giveBack);
+    return giveBack;
   }
 
   /** Fetches all chunks, those of a segment together; true when some are damaged. */

@@ -58,7 +58,7 @@ import { BucketBlock } from "./bucket_block.ts";
 import { type IndexCache, selectionKey } from "./cache/index_cache.ts";
 import type { HeaderPool } from "./header_pool.ts";
 import { blockMatchers, type HintedRequest, queriedBlocks } from "./hints.ts";
-import { type MemoryAccount, MemoryBudget } from "./memory_budget.ts";
+import { type ChunkMemory, type MemoryAccount, MemoryBudget } from "./memory_budget.ts";
 import { NO_LIMITS, RequestFigures, type RequestLimitOptions, RequestLimits } from "./limits.ts";
 import { isLocal, LOCAL_RANGES, REMOTE_RANGES } from "./range_reader.ts";
 import { FrameSink, MessageSink } from "./series_sink.ts";
@@ -85,8 +85,8 @@ export interface BucketStoreOptions {
   readonly syncConcurrency?: number;
   /** Build index headers when a block appears, not when it is first asked. */
   readonly eagerHeaders?: boolean;
-  /** Close index headers not used for this long, ms. */
-  readonly headerIdle?: number;
+  /** Memory of chunks of all requests together; no limit when absent. */
+  readonly chunkMemory?: ChunkMemory;
   /** Bytes a series entry and a chunk are thought to take, and series in a batch. */
   readonly seriesEstimate?: number;
   readonly chunkEstimate?: number;
@@ -158,11 +158,10 @@ export class BucketStore implements Store {
    * Throws: when the bucket could not be seen completely; what was seen is served all the same.
    */
   async sync(signal?: AbortSignal): Promise<void> {
-    const { fetcher, headers, metrics, headerIdle } = this.#options;
+    const { fetcher, metrics } = this.#options;
     try {
       const result = await fetcher.fetch(signal);
       await this.#apply(result, signal);
-      if (headerIdle !== undefined) headers.closeIdle(headerIdle);
       const [failed] = result.failed;
       if (failed !== undefined) {
         throw new MnemeError(
@@ -271,6 +270,11 @@ export class BucketStore implements Store {
         logger.warn("dropping block failed", { id: block.ulid, err: errorMessage(error) });
       }
     });
+  }
+
+  /** Closes index headers not used for `idle` ms. */
+  closeIdleHeaders(idle: number): void {
+    this.#options.headers.closeIdle(idle);
   }
 
   /** Removes index headers of blocks that are gone; after the first sync. */
@@ -476,6 +480,7 @@ export class BucketStore implements Store {
       limits: query.limits,
       figures: query.figures,
       memory: query.memory,
+      chunkMemory: this.#options.chunkMemory,
       cache: this.#options.cache,
       signal: query.context.signal,
       pool: this.#pool,

@@ -31,6 +31,7 @@ import {
 import { Metrics } from "../telemetry/mod.ts";
 import type { BucketStore } from "./bucket_store.ts";
 import { bench } from "./bucket_store_bench.ts";
+import { ChunkMemory } from "./memory_budget.ts";
 import { addBlock, blockId, makeStore, type SmallStoreOptions } from "./testing/small_bucket.ts";
 
 const T0 = 1_790_208_000_000;
@@ -392,6 +393,24 @@ Deno.test("requests beyond a limit fail in Thanos' words and are counted", async
   const store = await synced(bucket, { limits: { series: 0, samples: 0, bytes: 10 } });
   const request = labelsRequest({ matchers: all });
   assert.equal((await failure(() => store.labelNames(request, callContext()))).kind, "limit");
+});
+
+Deno.test("chunks beyond --chunk-pool-size fail a request, and what they held is given back", async () => {
+  const bucket = new MemoryBucket();
+  await addBlock(bucket, { id: blockId(1), series: smallSeries(3), samplesPerChunk: 10 });
+  const none = new ChunkMemory(100);
+  const error = await failure(async () => ask(await synced(bucket, { chunkMemory: none })));
+  assert.equal(errorKind(error), "limit");
+  assert.match(error.message, /^load chunks for block .*: allocate chunk bytes: pool exhausted/);
+  assert.equal(none.held, 0);
+  const some = new ChunkMemory(1024 * 1024);
+  const store = await synced(bucket, { chunkMemory: some });
+  assert.equal(content(await ask(store)), content(await ask(await synced(bucket))));
+  assert.equal(some.held, 0);
+  // A reader that stops early, too.
+  for await (const _ of store.series(seriesRequest({ matchers: all }), callContext())) break;
+  for (let i = 0; i < 50 && some.held > 0; i++) await new Promise((r) => setTimeout(r, 1));
+  assert.equal(some.held, 0);
 });
 
 Deno.test("Series calls wait for each other beyond --store.grpc.series-max-concurrency", async () => {

@@ -205,3 +205,30 @@ export class MemoryAccount {
     this.#budget.leave();
   }
 }
+
+/** Memory of the chunks of all running requests, against `--chunk-pool-size`. */
+export class ChunkMemory {
+  readonly #limit: number;
+  #held = 0;
+
+  /** `limit` in bytes, 0 for none. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+  get held(): number {
+    return this.#held;
+  }
+  take(n: number): void {
+    if (this.#limit > 0 && this.#held + n > this.#limit) {
+      throw new LimitError(
+        "allocate chunk bytes: pool exhausted: ask for less at once, or raise --chunk-pool-size",
+        this.#limit,
+        this.#held + n,
+      );
+    }
+    this.#held += n;
+  }
+  give(n: number): void {
+    this.#held -= n;
+  }
+}

@@ -1,5 +1,6 @@
 /** The store gateway as a process: probes, Store API, restarts, and start-ups that must fail. */
 import { strict as assert } from "node:assert";
+import { makeUlid } from "../../lib/base/mod.ts";
 import { makeMatcher } from "../../lib/model/mod.ts";
 import { isOnPath } from "../../lib/runtime/child_process.ts";
 import { connectRpc } from "../../lib/rpc/mod.ts";
@@ -170,7 +171,7 @@ Deno.test("store accepts every flag of Thanos, and says which have no effect", a
       "--request.logging-config=",
     ]);
     assert.equal(await seriesCount(server), 24);
-    for (const name of ["chunk-pool-size", "matcher-cache-size"]) {
+    for (const name of ["matcher-cache-size"]) {
       assert.ok(server.child.tail.some((l) => l.includes(`--${name} has no effect`)), name);
     }
     assert.equal(await statusOf(`${server.http}/api/v1/blocks`), 404);
@@ -198,6 +199,20 @@ async function statusOf(url: string): Promise<number> {
   await answer.body?.cancel();
   return answer.status;
 }
+
+Deno.test("a block that cannot be read is told by the API of blocks and by answers", async () => {
+  await withBucket(async (stage, bucket) => {
+    const name = makeUlid(1_790_650_000_000, (target) => target.fill(3));
+    await Deno.mkdir(`${bucket}/${name}`);
+    await Deno.writeTextFile(`${bucket}/${name}/meta.json`, "{");
+    const warned = await stage.store(bucket);
+    const { data } = await (await fetch(`${warned.http}/api/v1/blocks?view=loaded`)).json();
+    assert.match(data.unreadable[name], /meta\.json/);
+    await assert.rejects(() => seriesCount(warned), /cannot be read/);
+    const silent = await stage.store(bucket, ["--no-store.warn-unreadable-blocks"]);
+    assert.equal(await seriesCount(silent), 24);
+  });
+});
 
 Deno.test("Prometheus scrapes sidecar, querier and store: up is 1 for each", async () => {
   if (!isOnPath("prometheus")) return console.log("skipped: prometheus is not on PATH");
