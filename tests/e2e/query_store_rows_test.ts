@@ -1,0 +1,194 @@
+/** What users do with a querier over a store gateway: telemetry, replica labels of all kinds, tenants. */
+import assert from "node:assert/strict";
+import { floatSeries, type SeriesData } from "../../lib/storeapi/testing/fixtures.ts";
+import { addBlock, blockId } from "../../lib/store/testing/small_bucket.ts";
+import { FilesystemBucket } from "../../lib/objstore/mod.ts";
+import { type Server, Stage } from "../mneme.ts";
+
+const START = 1_790_208_000_000;
+const TIME = String(START / 1000 + 1800);
+
+// deno-lint-ignore no-explicit-any
+type Body = any;
+
+async function ask(
+  server: Server,
+  path: string,
+  params: Record<string, string> | readonly (readonly [string, string])[] = {},
+  headers: Record<string, string> = {},
+) {
+  const search = new URLSearchParams(params as Record<string, string>);
+  const response = await fetch(`${server.http}/api/v1/${path}?${search}`, { headers });
+  return { status: response.status, body: await response.json() as Body };
+}
+
+function rowTest(name: string, fn: (stage: Stage, folder: string) => Promise<void>): void {
+  Deno.test({
+    name,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using stage = await Stage.open();
+      const folder = `${stage.folder}/bucket`;
+      await Deno.mkdir(folder);
+      await fn(stage, folder);
+    },
+  });
+}
+
+const series = (labels: Record<string, string>, samples = 30): SeriesData =>
+  floatSeries(labels, START, samples, { step: 60_000 });
+
+rowTest(
+  "the time of selects is told by the size of queries and by tenant",
+  async (stage, folder) => {
+    const bucket = new FilesystemBucket(folder);
+    const sizes = [1, 1001, 10_001];
+    for (const [n, count] of sizes.entries()) {
+      await addBlock(bucket, {
+        id: blockId(n),
+        labels: { size: String(count) },
+        series: Array.from(
+          { length: count },
+          (_, i) => series({ __name__: `m_${count}`, i: String(i) }),
+        ),
+      });
+    }
+    const store = await stage.store(folder);
+    const querier = await stage.mneme("query", [
+      `--endpoint=${store.grpc}`,
+      ...[100, 1000, 10_000, 100_000].map((n) =>
+        `--query.telemetry.request-samples-quantiles=${n}`
+      ),
+      ...[10, 100, 1000, 10_000].map((n) =>
+        `--query.telemetry.request-series-seconds-quantiles=${n}`
+      ),
+    ]);
+    for (const count of sizes) {
+      const { body } = await ask(querier, "query", {
+        query: `max_over_time(m_${count}[30m])`,
+        time: TIME,
+      });
+      assert.equal(body.data.result.length, count);
+    }
+    const tenant = { "THANOS-TENANT": "test-tenant-1" };
+    await ask(querier, "query", { query: "max_over_time(m_1[30m])", time: TIME }, tenant);
+    const text = await (await fetch(`${querier.http}/metrics`)).text();
+    const count = (series: string, samples: string, tenant: string) =>
+      `thanos_store_api_query_duration_seconds_count{series_le="${series}",samples_le="${samples}",tenant="${tenant}"} 1\n`;
+    for (
+      const line of [
+        count("10", "100", "default-tenant"),
+        count("10000", "100000", "default-tenant"),
+        count("+Inf", "+Inf", "default-tenant"),
+        count("10", "100", "test-tenant-1"),
+      ]
+    ) {
+      assert.ok(text.includes(line), line);
+    }
+    assert.match(text, /^http_requests_total\{.*tenant="test-tenant-1".*\} 1$/m);
+  },
+);
+
+rowTest(
+  "replica labels inside and outside of blocks are taken away, whatever the order",
+  async (stage, folder) => {
+    const bucket = new FilesystemBucket(folder);
+    const name = (block_finder: string) => ({ __name__: "simple_series", block_finder });
+    const zs = ["1", "2"];
+    const both = (make: (replica: string) => SeriesData[]) => ["a", "b"].flatMap(make);
+    let n = 0;
+    const add = (labels: Record<string, string>, list: SeriesData[]) =>
+      addBlock(bucket, { id: blockId(n++), labels, series: list });
+    for (const replica of ["a", "b"]) {
+      await add({ replica }, [series(name("external"))]);
+      await add({ replica }, zs.map((z) => series({ ...name("external-resort"), z })));
+    }
+    await add({ ext: "1" }, both((replica) => [series({ ...name("internal"), replica })]));
+    await add(
+      { ext: "2" },
+      both((replica) => zs.map((z) => series({ ...name("internal-resort"), replica, z }))),
+    );
+    await add(
+      { ext: "3" },
+      both((replica) => zs.map((extra) => series({ ...name("internal-extra"), extra, replica }))),
+    );
+    for (const replica of ["x", "y"]) {
+      await add({ replica }, both((inner) => [series({ ...name("both"), replica: inner })]));
+    }
+    const store = await stage.store(folder);
+    for (const strategy of ["lazy", "eager"]) {
+      const querier = await stage.mneme("query", [
+        `--endpoint=${store.grpc}`,
+        "--query.replica-label=replica",
+        `--grpc.proxy-strategy=${strategy}`,
+      ]);
+      for (
+        const [block, expected] of [
+          ["external", 1],
+          ["external-resort", 2],
+          ["internal", 1],
+          ["internal-resort", 2],
+          ["internal-extra", 2],
+          ["both", 1],
+        ] as const
+      ) {
+        const { body } = await ask(querier, "query", {
+          query: `max_over_time(simple_series{block_finder="${block}"}[2h])`,
+          time: TIME,
+        });
+        assert.equal(body.data.result.length, expected, `${strategy} ${block}`);
+        assert.ok(body.data.result.every((s: Body) => !("replica" in s.metric)));
+        assert.equal(body.warnings, undefined);
+      }
+    }
+  },
+);
+
+rowTest("tenants see their own series only where tenancy is enforced", async (stage, folder) => {
+  const bucket = new FilesystemBucket(folder);
+  const owners = ["tenant-01", "tenant-02", "default-tenant"];
+  for (const [n, tenant_id] of owners.entries()) {
+    await addBlock(bucket, {
+      id: blockId(n),
+      labels: { tenant_id },
+      series: tenant_id === "default-tenant"
+        ? [series({ __name__: "c", c: "1" })]
+        : [series({ __name__: "c", a: "1", b: tenant_id })],
+    });
+  }
+  const store = await stage.store(folder);
+  const [enforcing, open] = await Promise.all([
+    stage.mneme("query", [`--endpoint=${store.grpc}`, "--query.enforce-tenancy"]),
+    stage.mneme("query", [`--endpoint=${store.grpc}`]),
+  ]);
+  const as = (tenant: string): Record<string, string> =>
+    tenant === "" ? {} : { "THANOS-TENANT": tenant };
+  const range = { start: String(START / 1000), end: TIME, step: "60" };
+  for (const tenant of ["tenant-01", "tenant-02", ""]) {
+    const owner = tenant || "default-tenant";
+    for (
+      const [path, params] of [
+        ["query", { query: "c", time: TIME }],
+        ["query", { query: 'c{tenant_id="tenant-01"}', time: TIME }],
+        ["query_range", { query: "c", ...range }],
+        ["series", { "match[]": "c", ...range }],
+        ["series", { "match[]": '{__name__!="",tenant_id!="x"}', ...range }],
+      ] as const
+    ) {
+      const { body } = await ask(enforcing, path, params, as(tenant));
+      const found = (body.data.result ?? body.data).map((s: Body) => (s.metric ?? s).tenant_id);
+      assert.deepEqual(found, [owner], `${path} ${JSON.stringify(params)} as ${owner}`);
+    }
+    const names = (await ask(enforcing, "labels", {}, as(tenant))).body.data;
+    assert.deepEqual(
+      names,
+      tenant === "" ? ["__name__", "c", "tenant_id"] : ["__name__", "a", "b", "tenant_id"],
+    );
+    const values = (await ask(enforcing, "label/a/values", {}, as(tenant))).body.data;
+    assert.deepEqual(values, tenant === "" ? [] : ["1"]);
+  }
+  assert.equal((await ask(open, "query", { query: "c", time: TIME })).body.data.result.length, 3);
+  assert.equal((await ask(open, "labels", {}, as("tenant-01"))).body.data.length, 5);
+  assert.equal((await ask(enforcing, "query", { query: "c" }, as("a/b"))).status, 400);
+});
