@@ -13,6 +13,7 @@ import {
   META_FILE,
   openBlock,
   parseBlockMeta,
+  resolutionOf,
 } from "../../tsdb/mod.ts";
 import { MemoryFiles } from "../../tsdb/testing/memory_files.ts";
 
@@ -143,14 +144,14 @@ export async function shapeOf(bucket: Bucket): Promise<string[]> {
   ).sort();
 }
 
-/** Every sample that unmarked blocks hold: `external labels series time` to the value. */
+/** Every sample that unmarked raw blocks hold: `external labels series time` to the value. */
 export async function samplesOf(
   bucket: Bucket,
   strip: (labels: Labels) => Labels = (labels) => labels,
 ): Promise<Map<string, number>> {
   const samples = new Map<string, number>();
   for (const [ulid, { meta, marked }] of await blocksOf(bucket)) {
-    if (marked) continue;
+    if (marked || resolutionOf(meta) !== 0) continue;
     const files = new MemoryFiles();
     for (const name of await objectsOf(bucket)) {
       if (name.startsWith(`${ulid}/`)) files.content.set(`/${name}`, await bucket.get(name));
