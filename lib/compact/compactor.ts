@@ -14,7 +14,6 @@ import {
   MnemeError,
   throwIfAborted,
 } from "../base/mod.ts";
-import { formatSize } from "../config/mod.ts";
 import { type FetcherObserver, MetaCache } from "../block/mod.ts";
 import { formatLabels } from "../model/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
@@ -34,6 +33,7 @@ import type { CompactorOptions } from "./options.ts";
 import { outlookOf, type PlannedCompaction } from "./outlook.ts";
 import { PlanRunner } from "./plan_runner.ts";
 import { expiredBlocks } from "./retention.ts";
+import { roughSize } from "./sizes.ts";
 import { withTimeout } from "./time_limit.ts";
 import { SetAsideError, type SetAsideGroup, SetAsideList } from "./set_aside.ts";
 
@@ -350,10 +350,10 @@ export class Compactor {
         resolution: group.resolution,
         compactions: planned.length,
         blocks: planned.reduce((sum, p) => sum + p.blocks.length, 0),
-        read: formatSize(bytes),
-        write: `at most ${formatSize(bytes)}`,
-        disk: formatSize(2 * Math.max(...planned.map((p) => p.bytes)) * options.mergeConcurrency),
-        memory: `about ${formatSize(MERGE_MEMORY * options.mergeConcurrency)}`,
+        read: roughSize(bytes),
+        write: `at most ${roughSize(bytes)}`,
+        disk: roughSize(2 * Math.max(...planned.map((p) => p.bytes)) * options.mergeConcurrency),
+        memory: `about ${roughSize(MERGE_MEMORY * options.mergeConcurrency)}`,
       });
     }
   }

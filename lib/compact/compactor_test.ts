@@ -381,6 +381,26 @@ Deno.test("CO13: an outage while uploading, marking or deleting is tried again w
   }
 });
 
+Deno.test("CO15: a source that is deleted while it is fetched is planned anew", async () => {
+  const { bucket, inner, compactor } = setUp();
+  const metas = await putTwoHours(bucket, [0, 2, 4, 6, 8, 10]);
+  const gone = metas[3]!.ulid;
+  const stream = inner.getStream.bind(inner);
+  inner.getStream = async (name, options) => {
+    if (name === `${gone}/index`) {
+      for (const object of await objectsOf(inner)) {
+        if (object.startsWith(gone)) await inner.delete(object);
+      }
+    }
+    return await stream(name, options);
+  };
+  const report = await compactor.iterate();
+  assert.equal(report.errors.length, 1);
+  assert.deepEqual(report.setAside, []);
+  await compactor.iterate();
+  assert.deepEqual(await shapeOf(bucket), ["0-6 L2", "10-12 L1", "8-10 L1"]);
+});
+
 Deno.test("CO14: an upload that the bucket cut short is noticed before a source is marked", async () => {
   const { bucket, inner, start } = setUp();
   const metas = await putTwoHours(bucket, [0, 2, 4, 6, 8]);

@@ -3,7 +3,7 @@ import { type Clock, errorKind, errorMessage, Gate, mapPool, throwIfAborted } fr
 import { NO_COMPACT_OUT_OF_ORDER, uploadBlock } from "../block/mod.ts";
 import type { Bucket } from "../objstore/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
-import { type BlockMeta, CREATION_SUFFIX, type Files } from "../tsdb/mod.ts";
+import { type BlockMeta, CREATION_SUFFIX, type Files, META_FILE } from "../tsdb/mod.ts";
 import type { CompactOrder, CompactOutcome } from "./compact_job.ts";
 import type { BlockGroup } from "./group.ts";
 import type { JobRunner } from "./job_runner.ts";
@@ -140,6 +140,25 @@ export class PlanRunner {
       duration_seconds: (clock.now() - started) / 1000,
     });
     return { kind: "made", meta: uploaded };
+  }
+
+  /** A copy of a block. Throws: SetAsideError when the block is not whole in the bucket. */
+  async #fetch(id: string, key: string, signal: AbortSignal | undefined): Promise<string> {
+    const { local, options, bucket } = this.#parts;
+    const call = signal === undefined ? {} : { signal };
+    try {
+      return await local.fetch(id, key, { concurrency: options.fileConcurrency, ...call });
+    } catch (error) {
+      throwIfAborted(signal);
+      const kind = errorKind(error);
+      // A block that is deleted meanwhile loses its meta.json first, and is planned no more.
+      const broken = kind === "corruption" ||
+        (kind === "not_found" && await bucket.exists(`${id}/${META_FILE}`, call));
+      if (!broken) throw error;
+      throw new SetAsideError("broken-block", `block ${id}: ${errorMessage(error)}`, [id], {
+        cause: error,
+      });
+    }
   }
 
   #job(

@@ -16,3 +16,12 @@ export function indexBytesOf(meta: BlockMeta): number | undefined {
   const size = meta.thanos?.files.find((file) => file.relPath === INDEX_FILE)?.sizeBytes;
   return size === undefined || size === 0 ? undefined : size;
 }
+
+/** A size for people: `3.4 MiB`. */
+export function roughSize(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let size = bytes;
+  let unit = 0;
+  for (; size >= 1024 && unit < units.length - 1; unit++) size /= 1024;
+  return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[unit]!}`;
+}
