@@ -7,6 +7,8 @@ const DURATION_BUCKETS = [60, 300, 900, 1800, 3600, 7200, 14400];
 export class DownsampleMetrics {
   readonly attempts: Family<Counter, "resolution">;
   readonly failures: Family<Counter, "resolution">;
+  /** The same under the name that dashboards of older versions ask for. */
+  readonly failed: Family<Counter, "resolution">;
   readonly seconds: Family<Observer, "resolution">;
   readonly samples: Counter;
 
@@ -22,6 +24,12 @@ export class DownsampleMetrics {
     this.failures = metrics.counterFamily({
       name: "thanos_compact_downsample_failures_total",
       help: "Downsamplings that failed.",
+      labels,
+      known,
+    });
+    this.failed = metrics.counterFamily({
+      name: "thanos_compact_downsample_failed_total",
+      help: "Downsamplings that failed; see thanos_compact_downsample_failures_total.",
       labels,
       known,
     });

@@ -142,6 +142,7 @@ export class Downsampling implements DownsamplePass {
       });
     } catch (error) {
       metrics.failures.with(label).inc();
+      metrics.failed.with(label).inc();
       throw error;
     }
   }

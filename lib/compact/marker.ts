@@ -55,6 +55,7 @@ export class Marker {
     const written = await writeMark(this.#bucket, mark, file);
     if (written) {
       this.#metrics.marked.with({ marker: file, reason }).inc();
+      if (file === DELETION_MARK_FILE) this.#metrics.markedForDeletion.inc();
       this.#logger.info("block has been marked", { block: ulid, marker: file, reason, details });
     } else {
       this.#logger.warn(

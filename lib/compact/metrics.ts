@@ -43,6 +43,7 @@ export class CompactMetrics {
   readonly garbageFailures: Counter;
   readonly garbageSeconds: Observer;
   readonly marked: Family<Counter, "marker" | "reason">;
+  readonly markedForDeletion: Counter;
   readonly compactions: Family<Counter, ByResolution>;
   readonly runsStarted: Family<Counter, ByResolution>;
   readonly runsCompleted: Family<Counter, ByResolution>;
@@ -112,6 +113,10 @@ export class CompactMetrics {
         { marker: NO_COMPACT_MARK_FILE, reason: NO_COMPACT_DOWNSAMPLE_VERTICAL },
       ],
     });
+    this.markedForDeletion = metrics.counter(
+      "thanos_compact_blocks_marked_for_deletion_total",
+      "Blocks marked for deletion, under the name that dashboards of older versions ask for.",
+    );
     this.compactions = byResolution("compactions_total", "Compactions that made a block.");
     this.runsStarted = byResolution("compaction_runs_started_total", "Looks at a group.");
     this.runsCompleted = byResolution(
