@@ -149,8 +149,13 @@ const STEPS: readonly (readonly [string, Step])[] = [
 
       const blocks = await open(browser, store.http, "/");
       await blocks.page.locator(".timeline canvas").waitFor();
-      await blocks.page.locator(".block-list .link").first().click();
+      // The oldest block begins at the left edge of the first lane.
+      await blocks.page.locator(".timeline-scroller").click({ position: { x: 160, y: 62 } });
       const details = blocks.page.locator(".details");
+      await details.waitFor();
+      const picked = await details.locator("h2").innerText();
+      await blocks.page.locator(".block-list .link").first().click();
+      await until("another block", async () => await details.locator("h2").innerText() !== picked);
       for (const fact of ["Series", "Samples", "Chunks", "Resolution", "Level", "Source", "year"]) {
         assert.ok(await details.getByText(fact).count() > 0, fact);
       }
@@ -297,6 +302,12 @@ const STEPS: readonly (readonly [string, Step])[] = [
     async (browser, { query }) => {
       const watched = await open(browser, query.http, "/graph");
       const { page } = watched;
+      // Key by key and fast, as people type: nothing may overtake.
+      await page.locator(".cm-content").click();
+      const typed = "sum by (job) (rate(prometheus_http_requests_total[5m]))";
+      await page.keyboard.type(typed);
+      await page.keyboard.press("Escape");
+      assert.equal(await page.locator(".cm-line").innerText(), typed);
       await type(page, "prometheus_tsdb_head_ser");
       await page.keyboard.press("Control+Space");
       await page.locator(".cm-tooltip-autocomplete li", { hasText: "prometheus_tsdb_head_series" })

@@ -24,7 +24,7 @@ const QUERY = [GRAPH, STORES, CARDINALITY, ALERTS, RULES, TARGETS, QUERIES, STAT
 const MENUS: Readonly<Record<string, readonly MenuItem[]>> = {
   query: QUERY,
   "query-frontend": QUERY,
-  standalone: [GRAPH, STORES, { ...LOADED, text: "Blocks", key: "b" }, ...QUERY.slice(2)],
+  standalone: [GRAPH, STORES, BLOCKS, ...QUERY.slice(2)],
   store: [LOADED, STATUS],
   compact: [BLOCKS, LOADED, STATUS],
   "bucket-web": [BLOCKS, STATUS],

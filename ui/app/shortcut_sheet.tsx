@@ -13,7 +13,7 @@ export function ShortcutSheet(
     ["Enter", "Run the query (in the editor)"],
     ["Shift Enter", "New line (in the editor)"],
     ["Ctrl Space", "Complete (in the editor)"],
-    ["Ctrl ↑ Ctrl ↓", "Earlier and later queries (in the editor)"],
+    ["Ctrl ↑ ↓", "Earlier and later queries (in the editor)"],
     ["Esc", "Leave the editor, close a box"],
     ["Drag", "Zoom into a graph or timeline"],
     ["Double click", "Zoom back out"],

@@ -11,6 +11,7 @@ import { ago } from "../model/times.ts";
 import { Button, SearchField, Select, Switch } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Empty, ErrorMessage, Loading, Message } from "../parts/messages.tsx";
+import { PageLink } from "../parts/page_link.tsx";
 import { VirtualRows } from "../parts/virtual_rows.tsx";
 import { BlockDetails } from "./details.tsx";
 import { blockColor, type Span } from "./timeline.ts";
@@ -113,7 +114,14 @@ export function BlocksPage({ view }: { view: "global" | "loaded" }) {
         ? (
           <Empty title="No blocks here">
             {view === "global"
-              ? "The bucket holds no complete block, or this component has not looked into it yet. Store gateways show what they serve under Loaded blocks."
+              ? (
+                <>
+                  The bucket holds no complete block, or this component has not looked into it yet.
+                  {" "}
+                  <PageLink to="/loaded">Loaded blocks</PageLink>{" "}
+                  are those that are served or compacted.
+                </>
+              )
               : "Nothing is loaded: the bucket may be empty, the blocks too fresh, or filtered out by times or labels."}
           </Empty>
         )

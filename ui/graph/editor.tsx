@@ -1,4 +1,5 @@
 /** The field for the expression: a plain one at first, the editor as soon as it is loaded. */
+import { effect, type Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useApp } from "../app/context.ts";
 import type { Editor } from "./editor_view.ts";
@@ -6,8 +7,7 @@ import type { Editor } from "./editor_view.ts";
 /** Both kinds behave alike: Enter runs, Shift Enter makes a line. */
 export function ExpressionField(props: {
   readonly label: string;
-  readonly value: string;
-  readonly onInput: (text: string) => void;
+  readonly draft: Signal<string>;
   readonly onRun: () => void;
 }) {
   const app = useApp();
@@ -30,12 +30,12 @@ export function ExpressionField(props: {
       const hadFocus = document.activeElement === plain.current;
       editor.current = createEditor({
         parent: host.current!,
-        text: latest.current.value,
+        text: props.draft.peek(),
         label: latest.current.label,
         api: app.api.base,
         features,
         history: () => app.preferences.history.value,
-        onChange: (text) => latest.current.onInput(text),
+        onChange: (text) => props.draft.value = text,
         onRun: () => latest.current.onRun(),
         onEscape: () => (document.activeElement as HTMLElement | null)?.blur(),
       });
@@ -50,7 +50,12 @@ export function ExpressionField(props: {
       editor.current = undefined;
     };
   }, []);
-  useEffect(() => editor.current?.setText(props.value), [props.value]);
+  // At once, not after the next frame: by then more may have been typed.
+  useEffect(() =>
+    effect(() => {
+      const { value } = props.draft;
+      editor.current?.setText(value);
+    }), [props.draft]);
   useEffect(() => editor.current?.setFeatures(features), [
     features.autocomplete,
     features.highlighting,
@@ -64,11 +69,11 @@ export function ExpressionField(props: {
           ref={plain}
           class="expression-plain"
           aria-label={props.label}
-          rows={Math.max(1, props.value.split("\n").length)}
+          rows={Math.max(1, props.draft.value.split("\n").length)}
           spellcheck={false}
           placeholder="Expression, for example rate(http_requests_total[5m])"
-          value={props.value}
-          onInput={(event) => props.onInput(event.currentTarget.value)}
+          value={props.draft.value}
+          onInput={(event) => props.draft.value = event.currentTarget.value}
           onKeyDown={(event) => {
             if (event.key === "Escape") event.currentTarget.blur();
             if (event.key !== "Enter" || event.shiftKey) return;

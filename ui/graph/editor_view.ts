@@ -151,6 +151,7 @@ export function createEditor(options: EditorOptions): Editor {
           ...completionKeymap,
           ...lintKeymap,
         ]),
+        EditorView.domEventHandlers({ beforeinput: replaceSelection }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged && !quiet) options.onChange(update.state.doc.toString());
         }),
@@ -168,6 +169,24 @@ export function createEditor(options: EditorOptions): Editor {
     focus: () => view.focus(),
     destroy: () => view.destroy(),
   };
+}
+
+/**
+ * Typing over a selection. Left to themselves, browsers keep the look of what was selected with an
+ * inline style, which the page's policy refuses with an error.
+ */
+function replaceSelection(event: InputEvent, view: EditorView): boolean {
+  const { data, inputType, isComposing } = event;
+  const { main, ranges } = view.state.selection;
+  if (inputType !== "insertText" || data === null || isComposing) return false;
+  if (main.empty || ranges.length > 1) return false;
+  const { from, to } = main;
+  const insert = () =>
+    view.state.update(view.state.replaceSelection(data), { userEvent: "input.type" });
+  const handlers = view.state.facet(EditorView.inputHandler);
+  if (!handlers.some((handle) => handle(view, from, to, data, insert))) view.dispatch(insert());
+  event.preventDefault();
+  return true;
 }
 
 interface Binding {

@@ -49,8 +49,7 @@ export function PanelView(
       <div class="panel-head">
         <ExpressionField
           label={`Expression of panel ${number}`}
-          value={panel.draft.value}
-          onInput={(text) => panel.draft.value = text}
+          draft={panel.draft}
           onRun={() => panel.submit()}
         />
         <Button kind="quiet" icon="format" label="Format the expression" onClick={format} />
@@ -205,7 +204,7 @@ function Statistics({ run }: { run: Run | undefined }) {
       <span>{counted(count, "series", "series")}</span>
       {answered.step > 0 && <span>{`step ${formatDuration(answered.step * 1000)}`}</span>}
       {resolutions.length > 0 && (
-        <span>{`from ${resolutions.map(resolutionName).join(" and ")} data`}</span>
+        <span>{`from ${resolutions.map(resolutionName).join(", ")} data`}</span>
       )}
       {answer.traceId !== "" && <span class="mono">{`trace ${answer.traceId}`}</span>}
     </div>
@@ -231,7 +230,7 @@ function Result({ panel, run }: { panel: Panel; run: Run | undefined }) {
   }
   const failed = run.answer.warnings.flatMap((text) => storeIn(text) ?? []);
   return (
-    <div class={run.loading ? "stale" : ""}>
+    <div class={`answer ${run.loading ? "stale" : ""}`}>
       {run.error !== undefined && (
         <Message kind="info">Cancelled. Below is the answer before.</Message>
       )}
@@ -277,7 +276,7 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run }) {
     () => shown.length === frame.rows.length ? shown : frame.rows.map(() => true),
     [shown, frame],
   );
-  useEffect(() => setShown([]), [frame]);
+  useEffect(() => setShown((old) => old.length === 0 ? old : []), [frame]);
   if (data.resultType === "scalar" || data.resultType === "string") {
     return (
       <Empty title="Not a series">

@@ -22,6 +22,9 @@ export interface Run {
   readonly exemplars: readonly ExemplarsJson[];
 }
 
+/** What is zoomed into gets round ends: nobody aims at a second of a month. */
+const DAY = 86_400_000;
+
 /** The note of a server whose default engine cannot be analysed says nothing to the reader. */
 const NOT_ANALYZABLE = /^Query (?:not analyzable; change engine|fallback to prometheus engine)/;
 
@@ -179,7 +182,9 @@ export class Panel {
   zoom(from: number, to: number): void {
     const { range, end } = this.options.value;
     this.#zooms.push({ range, end });
-    this.set({ range: Math.max(1000, Math.round((to - from) / 1000) * 1000), end: Math.round(to) });
+    const unit = to - from > 30 * DAY ? 3_600_000 : to - from > DAY ? 60_000 : 1000;
+    const rounded = (ms: number) => Math.round(ms / unit) * unit;
+    this.set({ range: Math.max(unit, rounded(to - from)), end: rounded(to) });
   }
 
   /** Back to the range before the last zoom. */

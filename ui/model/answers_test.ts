@@ -48,8 +48,14 @@ Deno.test("toFrame() puts samples on the grid and leaves holes open", () => {
   );
   assert.deepEqual(frame.times, [0, 10_000, 20_000, 30_000, 40_000]);
   assert.deepEqual(frame.rows, [[1, null, 3, null, null], [null, null, null, null, -5]]);
-  assert.deepEqual(stackRows(frame.rows, [true, true]), [[1, 0, 3, 0, 0], [1, 0, 3, 0, -5]]);
-  assert.deepEqual(stackRows(frame.rows, [false, true])[0], [null, null, null, null, null]);
+  assert.deepEqual(stackRows(frame.rows, [true, true]), [
+    [1, null, 3, null, 0],
+    [1, null, 3, null, -5],
+  ]);
+  assert.deepEqual(stackRows(frame.rows, [false, true]), [
+    [null, null, null, null, null],
+    [null, null, null, null, -5],
+  ]);
 });
 
 Deno.test("toHeatmap() adds native histograms up, and takes classic buckets apart", () => {

@@ -36,15 +36,20 @@ export function toFrame(
   return { times, rows, labels: drawn.map(({ metric }) => metric) };
 }
 
-/** Running sums over the rows, for stacked areas; a missing sample counts as nothing. */
+/** Running sums over the shown rows, for stacked areas: a missing sample counts as nothing. */
 export function stackRows(
   rows: readonly (number | null)[][],
   shown: readonly boolean[],
 ): (number | null)[][] {
   const width = rows[0]?.length ?? 0;
   const sums = new Float64Array(width);
+  // Where no series has a sample there is a hole, not a sum of zero.
+  const any = new Uint8Array(width);
+  rows.forEach((row, r) => {
+    if (shown[r]) row.forEach((value, i) => any[i]! |= Number(value !== null));
+  });
   return rows.map((row, r) => {
     if (!shown[r]) return new Array<number | null>(width).fill(null);
-    return row.map((value, i) => sums[i] = sums[i]! + (value ?? 0));
+    return row.map((value, i) => any[i] === 0 ? null : sums[i] = sums[i]! + (value ?? 0));
   });
 }

@@ -1,0 +1,269 @@
+/**
+ * Speed of the web pages in chromium, over a server with made-up answers of a known size.
+ *
+ *   deno task bench:ui [--repeat=5]
+ *
+ * Prints the best and the median of each figure, and the goal it is held against.
+ */
+import { addPageRoutes, createApp, dataResponse, route } from "../../lib/api/mod.ts";
+import { PageFiles } from "../../lib/runtime/mod.ts";
+import { Metrics, Probe, silentLogger } from "../../lib/telemetry/mod.ts";
+import { open, startBrowser, whyNoBrowser } from "../browser/browser.ts";
+
+type Browser = Awaited<ReturnType<typeof startBrowser>>;
+
+const SERIES = 200;
+const POINTS = 1000;
+const ROWS = 10_000;
+const BLOCKS = 50_000;
+const HOUR = 3_600_000;
+
+/** Notes when the page can be typed into, and when something was last drawn on a canvas. */
+const PROBES = `
+  globalThis.__usable = 0;
+  globalThis.__drawn = 0;
+  const look = () => {
+    if (document.querySelector(".expression-plain, .cm-content") !== null) {
+      globalThis.__usable = performance.now();
+    } else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+  const stroke = CanvasRenderingContext2D.prototype.stroke;
+  CanvasRenderingContext2D.prototype.stroke = function (...args) {
+    const result = stroke.apply(this, args);
+    globalThis.__drawn = performance.now();
+    return result;
+  };
+`;
+
+/** Runs \`step(i)\` in each of \`count\` frames and gives the lengths of the frames, ms. */
+const frames = (count: number, step: string) =>
+  `new Promise((done) => {
+  const times = [];
+  let last;
+  let i = 0;
+  const step = (i) => { ${step} };
+  const next = (now) => {
+    if (last !== undefined) times.push(now - last);
+    last = now;
+    if (i++ >= ${count}) return done(times);
+    step(i);
+    requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+})`;
+
+function serve(): { base: string; stop: () => Promise<void> } {
+  const metrics = new Metrics();
+  const probe = new Probe("standalone", { metrics, logger: silentLogger });
+  const folder = new URL("../../ui/", import.meta.url).pathname;
+  const app = createApp(
+    { component: "standalone", probe, metrics, logger: silentLogger },
+    (api) => {
+      route(api, "/status/flags", ["GET"], () => dataResponse({}));
+      route(api, "/stores", ["GET"], () => dataResponse({}));
+      route(api, "/query", ["GET", "POST"], () => dataResponse(vector()));
+      route(api, "/query_range", ["POST"], async (c) => {
+        const form = await c.req.parseBody();
+        return dataResponse(matrix(Number(form.start), Number(form.step)));
+      });
+      const blocks = dataResponse(blockList());
+      route(api, "/blocks", ["GET"], () => blocks.clone());
+      addPageRoutes(api, {
+        load: new PageFiles({ folder, logger: silentLogger }).load,
+        component: "standalone",
+        version: "0",
+        routePrefix: "",
+        externalPrefix: "",
+        prefixHeader: "",
+      });
+    },
+  );
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    (request) => app.fetch(request),
+  );
+  return { base: `http://127.0.0.1:${server.addr.port}`, stop: () => server.shutdown() };
+}
+
+const labels = (i: number) => ({
+  __name__: "http_requests_total",
+  instance: `10.0.${i >> 8}.${i & 255}:9100`,
+  job: "node",
+  path: `/api/v1/items/${i % 50}`,
+});
+
+function vector() {
+  return {
+    resultType: "vector",
+    result: Array.from(
+      { length: ROWS },
+      (_, i) => ({ metric: labels(i), value: [0, String(i * 1.5)] }),
+    ),
+  };
+}
+
+function matrix(start: number, step: number) {
+  return {
+    resultType: "matrix",
+    result: Array.from({ length: SERIES }, (_, s) => ({
+      metric: labels(s),
+      values: Array.from({ length: POINTS }, (_, i) => [
+        start + i * step,
+        String(s * 10 + Math.sin(i / 20 + s) * 40 + (i * 7919 * (s + 1)) % 13),
+      ]),
+    })),
+  };
+}
+
+/** Two-hour blocks of 20 streams, back to back. */
+function blockList() {
+  return {
+    label: "",
+    refreshedAt: new Date().toISOString(),
+    err: null,
+    blocks: Array.from({ length: BLOCKS }, (_, i) => {
+      const slot = Math.floor(i / 20);
+      return {
+        version: 1,
+        ulid: `01M8${String(i).padStart(22, "0")}`,
+        minTime: 1.7e12 + slot * 2 * HOUR,
+        maxTime: 1.7e12 + (slot + 1) * 2 * HOUR,
+        stats: { numSamples: 1e6, numSeries: 1e4, numChunks: 2e4 },
+        compaction: { level: 1 + slot % 3 },
+        thanos: {
+          labels: { cluster: `c${i % 20}` },
+          downsample: { resolution: [0, 0, 300_000, HOUR][slot % 4] },
+          source: "bench",
+        },
+      };
+    }),
+  };
+}
+
+async function firstPage(browser: Browser, base: string): Promise<number> {
+  const { page, context } = await open(browser, base, "/favicon.ico");
+  await page.addInitScript({ content: PROBES });
+  await page.goto(`${base}/graph`);
+  await page.waitForFunction("globalThis.__usable > 0");
+  const usable = await page.evaluate("globalThis.__usable") as number;
+  await context.close();
+  return usable;
+}
+
+/** From the last byte of the answer to the last stroke on the canvas. */
+async function drawing(browser: Browser, base: string): Promise<number> {
+  const { page, context } = await open(browser, base, "/favicon.ico");
+  await page.addInitScript({ content: PROBES });
+  const step = 10;
+  const range = POINTS * step;
+  await page.goto(
+    `${base}/graph?g0.expr=x&g0.tab=0&g0.range_input=${range}s&g0.res_type=custom&g0.res_step=${step}`,
+  );
+  await page.locator(".legend-row").first().waitFor();
+  await page.waitForTimeout(500);
+  const time = await page.evaluate(`globalThis.__drawn -
+    performance.getEntriesByType("resource").find((e) => e.name.endsWith("query_range")).responseEnd`);
+  await context.close();
+  return time as number;
+}
+
+async function tableFrames(browser: Browser, base: string): Promise<number[]> {
+  const { page, context } = await open(browser, base, "/graph?g0.expr=x&g0.tab=1");
+  await page.locator(".virtual-row").first().waitFor();
+  const times = await page.evaluate(
+    frames(120, 'document.querySelector(".virtual.values").scrollTop = i * 400;'),
+  ) as number[];
+  await context.close();
+  return times;
+}
+
+async function blockFrames(browser: Browser, base: string): Promise<number[]> {
+  const { page, context } = await open(browser, base, "/blocks");
+  await page.locator(".timeline canvas").waitFor();
+  await page.waitForTimeout(500);
+  const times = await page.evaluate(frames(
+    120,
+    `const box = document.querySelector(".timeline-scroller");
+     const { left, top } = box.getBoundingClientRect();
+     box.dispatchEvent(new WheelEvent("wheel", { deltaY: i < 60 ? -60 : 60, ctrlKey: true,
+       clientX: left + 700, clientY: top + 200, cancelable: true }));`,
+  )) as number[];
+  await context.close();
+  return times;
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+function print(what: string, values: readonly number[], unit: string, goal: string): void {
+  const best = Math.min(...values).toFixed(0);
+  console.log(
+    `${what.padEnd(52)} best ${best.padStart(5)} median ${median(values).toFixed(0).padStart(5)} ${
+      unit.padEnd(4)
+    } goal ${goal}`,
+  );
+}
+
+function printFrames(what: string, times: readonly number[], goal: string): void {
+  const slowest = Math.max(...times);
+  const rate = 1000 * times.length / times.reduce((a, b) => a + b, 0);
+  console.log(
+    `${what.padEnd(52)} ${rate.toFixed(0).padStart(4)} frames/s, slowest ${
+      slowest.toFixed(0).padStart(4)
+    } ms          goal ${goal}`,
+  );
+}
+
+async function bundleSize(base: string): Promise<void> {
+  const html = await (await fetch(`${base}/graph`)).text();
+  let sum = 0;
+  const names = [...html.matchAll(/static\/[\w-]+\.(?:js|css)/g)].map(([name]) => name);
+  for (const name of new Set(names)) {
+    const bytes = (await Deno.stat(new URL(`../../ui/dist/${name}.gz`, import.meta.url))).size;
+    if (name.endsWith(".js")) sum += bytes;
+    console.log(`${name.padEnd(52)} ${(bytes / 1000).toFixed(1)} kB gzip`);
+  }
+  console.log(
+    `${"JavaScript before the editor".padEnd(52)} ${
+      (sum / 1000).toFixed(1)
+    } kB gzip          goal 200 kB`,
+  );
+}
+
+async function main(): Promise<void> {
+  const why = whyNoBrowser();
+  if (why !== undefined) {
+    console.log(`skipped: ${why}`);
+    return;
+  }
+  const repeat = Number(/--repeat=(\d+)/.exec(Deno.args.join(" "))?.[1] ?? 5);
+  const { base, stop } = serve();
+  const browser = await startBrowser();
+  try {
+    await bundleSize(base);
+    const times = async (run: () => Promise<number>) => {
+      const all: number[] = [];
+      for (let i = 0; i < repeat; i++) all.push(await run());
+      return all;
+    };
+    print(
+      "first page usable, cold cache",
+      await times(() => firstPage(browser, base)),
+      "ms",
+      "300 ms",
+    );
+    print(
+      `${SERIES} series x ${POINTS} points: answer to drawn`,
+      await times(() => drawing(browser, base)),
+      "ms",
+      "150 ms",
+    );
+    printFrames(`scrolling a table of ${ROWS} rows`, await tableFrames(browser, base), "no jank");
+    printFrames(`zooming ${BLOCKS} blocks`, await blockFrames(browser, base), "30 frames/s");
+  } finally {
+    await browser.close();
+    await stop();
+  }
+}
+
+if (import.meta.main) await main();
