@@ -34,6 +34,7 @@ import {
 import {
   type AggrChunk,
   type CallContext,
+  dataLength,
   decodeChunkedResponse,
   decodeRemoteChunks,
   decodeSamplesResponse,
@@ -41,8 +42,8 @@ import {
   encodeReadRequest,
   type LabelNamesRequest,
   type LabelValuesRequest,
+  type RawChunk,
   readFrames,
-  type RemoteChunk,
   type RemoteSeries,
   type Series,
   type SeriesFrame,
@@ -456,12 +457,12 @@ function* frames(
     for (const part of parts) {
       if ("body" in part) {
         for (const chunk of decodeRemoteChunks(part)) {
-          chunks.push(aggrChunk(chunk, hashed, scratch));
+          chunks.push(hashed ? hashedChunk(chunk, scratch) : chunk);
         }
       } else chunks.push(...part);
     }
     batch.push({ labels, chunks });
-    for (const c of chunks) bytes += c.raw!.data.length + 24;
+    for (const c of chunks) bytes += dataLength(c.raw!) + 24;
     if (batch.length >= SERIES_PER_FRAME || bytes >= BYTES_PER_FRAME) {
       throwIfAborted(signal);
       yield { series: batch, warnings: [], bytes };
@@ -472,11 +473,9 @@ function* frames(
   if (batch.length > 0) yield { series: batch, warnings: [], bytes };
 }
 
-function aggrChunk(chunk: RemoteChunk, hashed: boolean, scratch: Uint32Array): AggrChunk {
-  const { minTime, maxTime, encoding, data } = chunk;
-  const raw = { encoding, data };
-  if (!hashed) return { minTime, maxTime, raw };
-  xxhash64Into(data, scratch);
+function hashedChunk(raw: RawChunk, scratch: Uint32Array): AggrChunk {
+  xxhash64Into(raw.data, scratch);
+  const { minTime, maxTime } = raw;
   return { minTime, maxTime, raw, hashes: [scratch[0]!, scratch[1]!] };
 }
 

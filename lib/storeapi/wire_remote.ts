@@ -9,21 +9,14 @@
  * Source: the field's wire notes, part B.
  */
 import { ByteReader, CorruptionError, crc32c, snappyCompress } from "../base/mod.ts";
-import type { Chunk } from "../chunks/mod.ts";
 import { bitsOf, type Labels, labelsFromPairs, type Matcher, SampleBatch } from "../model/mod.ts";
 import { ProtoReader, ProtoWriter } from "../rpc/mod.ts";
-import { readLabel, writeMatchers } from "./wire_store.ts";
+import { RawChunk, readLabel, writeMatchers } from "./wire_store.ts";
 
 /** Largest frame of a streamed answer, bytes. */
 export const MAX_READ_FRAME = 50_000_000;
 const RESPONSE_SAMPLES = 0;
 const RESPONSE_STREAMED_CHUNKS = 1;
-
-/** A chunk of a streamed answer with its closed time range, ms. */
-export interface RemoteChunk extends Chunk {
-  readonly minTime: number;
-  readonly maxTime: number;
-}
 
 /** One series of a streamed answer; a long one goes on in the next frame. */
 export interface RemoteSeries {
@@ -210,10 +203,10 @@ export function decodeChunkedResponse(frame: Uint8Array): RemoteSeries[] {
   return series;
 }
 
-/** Decodes the chunks of a series; chunk data are views of it. */
-export function decodeRemoteChunks(series: RemoteSeries): RemoteChunk[] {
+/** Decodes the chunks of a series; their data lie in it. */
+export function decodeRemoteChunks(series: RemoteSeries): RawChunk[] {
   const r = new ProtoReader(series.body);
-  const chunks: RemoteChunk[] = [];
+  const chunks: RawChunk[] = [];
   while (r.next()) {
     if (r.field === 2) chunks.push(readChunk(r));
     else r.skip();
@@ -221,11 +214,12 @@ export function decodeRemoteChunks(series: RemoteSeries): RemoteChunk[] {
   return chunks;
 }
 
-function readChunk(r: ProtoReader): RemoteChunk {
+function readChunk(r: ProtoReader): RawChunk {
   let minTime = 0;
   let maxTime = 0;
   let encoding = 0;
-  let data: Uint8Array = new Uint8Array(0);
+  let start = 0;
+  let end = 0;
   const outer = r.enter();
   while (r.next()) {
     switch (r.field) {
@@ -238,15 +232,19 @@ function readChunk(r: ProtoReader): RemoteChunk {
       case 3:
         encoding = r.int32();
         break;
-      case 4:
-        data = r.view();
+      case 4: {
+        const length = r.length();
+        start = r.offset;
+        end = start + length;
+        r.offset = end;
         break;
+      }
       default:
         r.skip();
     }
   }
   r.leave(outer);
-  return { minTime, maxTime, encoding, data };
+  return new RawChunk(minTime, maxTime, encoding, r.bytes, start, end);
 }
 
 /** Decodes a sampled answer (already decompressed) to one query; floats only, bit for bit. */

@@ -357,9 +357,14 @@ function hashSize(hashes: ArrayLike<number> | undefined, part: number): number {
   return int64Size(hashes[at + 1]!);
 }
 
+/** Size of a chunk's data, without making a view of them. */
+export function dataLength(chunk: Chunk): number {
+  return chunk instanceof RawChunk ? chunk.end - chunk.start : chunk.data.length;
+}
+
 /** Bytes of a Chunk message without tag and length. */
 function partSize(chunk: Chunk, hashes: ArrayLike<number> | undefined, part: number): number {
-  const n = chunk.data.length;
+  const n = dataLength(chunk);
   return (chunk.encoding === ENCODING_XOR ? 0 : 2) + (n === 0 ? 0 : 1 + varintSize(n) + n) +
     hashSize(hashes, part);
 }
