@@ -56,6 +56,7 @@ export const compactFlags = {
     "block-meta-fetch-concurrency",
     "32",
     "Files meta.json fetched at once, at least 1.",
+    { aliases: ["block-sync-concurrency"] },
   ),
   fileConcurrency: flag.int(
     "block-files-concurrency",

@@ -100,6 +100,7 @@ Deno.test("POST blocks/mark says what is wrong with the request", async () => {
     [{}, /^ID cannot be empty$/],
     [{ id: "x", action: "DELETION" }, /^ULID "x" is not valid: /],
     [{ id: "../../etc/passwd", action: "DELETION" }, /is not valid/],
+    [{ id: ULID, action: "" }, /^Action cannot be empty$/],
     [{ id: ULID, action: "FOO" }, /^not supported marker FOO$/],
     [{ id: ULID, action: "constructor" }, /^not supported marker constructor$/],
   ];
