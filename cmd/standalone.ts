@@ -44,7 +44,10 @@ export const standalone = defineCommand({
       ? await openCompact(...compaction(config, env, bucket))
       : undefined;
     try {
-      const local = new Map([["in-process:store", inProcess(gateway.info, gateway.gateway)]]);
+      const local = new Map([[
+        "in-process:store",
+        inProcess(gateway.info, gateway.gateway, gateway.catalog),
+      ]]);
       const sidecars: Awaited<ReturnType<typeof openSidecar>>[] = [];
       for (const [i, url] of config.prometheusUrls.entries()) {
         const path = config.tsdbPaths[i];

@@ -9,10 +9,13 @@ import type { ConfigOf } from "../lib/config/mod.ts";
 import { meterBucket, openBucket } from "../lib/objstore/mod.ts";
 import { reflectionServices } from "../lib/rpc/mod.ts";
 import { lockDataDirectory } from "../lib/runtime/mod.ts";
+import { BlockCatalog } from "../lib/store/mod.ts";
 import {
+  catalogServices,
   FILE_DESCRIPTORS,
   INFO_SERVICE,
   infoService,
+  STATUS_SERVICE,
   STORE_SERVICE,
   storeService,
 } from "../lib/storeapi/mod.ts";
@@ -41,7 +44,8 @@ export const store = defineCommand({
         services: [
           storeService(part.gateway),
           infoService(part.info),
-          ...reflectionServices(FILE_DESCRIPTORS, [STORE_SERVICE, INFO_SERVICE]),
+          ...catalogServices(part.catalog).filter(({ name }) => name === STATUS_SERVICE),
+          ...reflectionServices(FILE_DESCRIPTORS, [STORE_SERVICE, INFO_SERVICE, STATUS_SERVICE]),
         ],
       });
       // The first sync stands between the two servers: probes answer, queries wait for blocks.
@@ -68,6 +72,7 @@ export async function openStore(config: Config, env: CommandEnv) {
   return {
     probe,
     gateway,
+    catalog: new BlockCatalog(gateway),
     info: () => {
       if (!probe.isReady) throw new MnemeError("unavailable", "Not ready");
       return gateway.info();

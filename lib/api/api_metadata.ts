@@ -21,7 +21,7 @@ import {
   type TsdbStatistics,
 } from "../storeapi/mod.ts";
 import { dataResponse } from "./envelope.ts";
-import { type Params, readParams, timeParam } from "./params.ts";
+import { metadataRange, type Params, readParams, timeParam } from "./params.ts";
 import { route } from "./route.ts";
 import type { Tenants } from "./tenant.ts";
 
@@ -193,6 +193,11 @@ class MetadataApi {
           limit: statisticsLimit(params),
           partialResponse: strategies.status,
           matchers: params.all("match[]").flatMap((text) => parseSelector(text, true)),
+          // With times, ours: the blocks of buckets in place of heads.
+          ...(params.get("start") === "" && params.get("end") === "" ? {} : metadataRange(params, {
+            start: 0,
+            end: MAX_TIME,
+          })),
         }, this.#context(c)),
     );
     return dataResponse(

@@ -172,9 +172,13 @@ export class CatalogProxy implements Catalog {
     context: CallContext,
   ): Promise<Told<ReadonlyMap<string, TsdbStatistics>>> {
     const limit = request.limit > 0 ? request.limit : STATISTICS_LIMIT;
+    const ofBlocks = (request.end ?? 0) !== 0;
     const { value, warnings } = await this.#ask(
       "TSDB statistics",
-      (info) => info.status === true,
+      // Only stores and queriers know the blocks of a bucket; all others would tell their heads.
+      (info) =>
+        info.status === true &&
+        (!ofBlocks || info.componentType === "store" || info.componentType === "query"),
       request.partialResponse,
       context,
       ({ catalog }, inner) => catalog.tsdbStatistics({ ...request, limit }, inner),

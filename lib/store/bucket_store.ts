@@ -41,6 +41,8 @@ import {
   type Store,
   type StringsResponse,
   type TsdbInfo,
+  type TsdbStatistics,
+  type TsdbStatisticsRequest,
 } from "../storeapi/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
 import { type BlockMeta, CHUNKS_DIRECTORY } from "../tsdb/mod.ts";
@@ -53,6 +55,7 @@ import {
   type ReadSettings,
 } from "./block_series.ts";
 import { type BatchSource, mergeBlocks, type SeriesSink } from "./block_merge.ts";
+import { blockStatistics } from "./block_statistics.ts";
 import { BlockSet, COARSE_BEFORE, RESOLUTIONS } from "./block_set.ts";
 import { BucketBlock } from "./bucket_block.ts";
 import { type IndexCache, selectionKey } from "./cache/index_cache.ts";
@@ -108,6 +111,9 @@ const POOL_BYTES = 16 * 1024 * 1024;
 /** A block that was uploaded at some time holds data of about these hours before it. */
 const UNREADABLE_SPAN = 2 * 3_600_000;
 const NO_TIME = Number.MAX_SAFE_INTEGER;
+
+/** Length of the lists of statistics when none is asked for. */
+const STATISTICS_LIMIT = 10;
 
 /** Series of the blocks of a bucket. */
 export class BucketStore implements Store {
@@ -282,6 +288,31 @@ export class BucketStore implements Store {
     this.#options.headers.removeLeftovers(this.#blocks);
   }
 
+  /** Statistics of the loaded blocks that touch [start, end], by external labels that match. */
+  async statistics(
+    request: TsdbStatisticsRequest,
+    signal: AbortSignal,
+  ): Promise<TsdbStatistics | undefined> {
+    const { start = 0, end = 0, matchers, limit } = request;
+    // Heads are asked for, and there is none here.
+    if (end === 0) return undefined;
+    const blocks = [...this.#blocks.values()].filter(({ labels }) =>
+      matchesLabels(matchers, labels)
+    );
+    const ends = blocks.map((block) => block.use());
+    try {
+      return await blockStatistics(
+        blocks,
+        limit > 0 ? limit : STATISTICS_LIMIT,
+        start,
+        end,
+        signal,
+      );
+    } finally {
+      for (const done of ends) done();
+    }
+  }
+
   /** What is loaded, for the API of blocks. */
   get blocks(): readonly BlockMeta[] {
     return [...this.#blocks.values()].map((block) => block.meta);
@@ -327,6 +358,7 @@ export class BucketStore implements Store {
     return {
       labelSets: sets.map((set) => set.labels),
       componentType: "store",
+      status: true,
       store: {
         minTime: Math.max(minTime, limits.minTime),
         maxTime: Math.min(maxTime, limits.maxTime),

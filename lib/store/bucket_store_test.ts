@@ -272,6 +272,7 @@ Deno.test("info() joins touching blocks and leaves gaps", async () => {
   assert.deepEqual((await synced(bucket)).info(), {
     labelSets: [],
     componentType: "store",
+    status: true,
     store: {
       minTime: Number.MAX_SAFE_INTEGER,
       maxTime: -Number.MAX_SAFE_INTEGER,

@@ -4,6 +4,8 @@
  *
  * Main types: BucketStore, HeaderPool, MemoryIndexCache, StoreMetrics.
  */
+export * from "./block_catalog.ts";
+export * from "./block_statistics.ts";
 export * from "./bucket_store.ts";
 export * from "./cache/cache_config.ts";
 export * from "./cache/cache_metrics.ts";

@@ -144,7 +144,14 @@ Deno.test({
         files: [],
       } as const;
       const exemplars = { query: "m", start: -5, end: 9, partialResponse } as const;
-      const statistics = { tenant: "", limit: 5, partialResponse, matchers: [] } as const;
+      const statistics = {
+        tenant: "",
+        limit: 5,
+        partialResponse,
+        matchers: [],
+        start: 0,
+        end: 1_790_208_000_000,
+      } as const;
       const warnings = ["half of it"];
       assert.deepEqual(await remote.rules(rules, context), { value: [groupOf("0")], warnings });
       const targets = { state: "dropped", partialResponse } as const;

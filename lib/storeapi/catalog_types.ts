@@ -179,6 +179,12 @@ export interface TsdbStatisticsRequest {
   readonly partialResponse: PartialResponseStrategy;
   /** On external labels. */
   readonly matchers: readonly Matcher[];
+  /**
+   * Count blocks of a bucket that touch these times (ms, inclusive) instead of heads; both absent
+   * or 0 = heads. Our own extension of the wire: only stores and queriers are asked then.
+   */
+  readonly start?: number;
+  readonly end?: number;
 }
 
 /** An answer and what went wrong on the way to it. */

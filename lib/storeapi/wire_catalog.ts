@@ -203,4 +203,16 @@ export const STATISTICS_REQUEST = message<TsdbStatisticsRequest>({
     write: (w: ProtoWriter, value) => writeMatchers(w, 4, value),
     read: (r: ProtoReader, so) => [...so, readMatcher(r)],
   },
+  start: ownTime(1000),
+  end: ownTime(1001),
 });
+
+/** A time that others skip as an unknown field; absent is 0. */
+function ownTime(number: number): Field<number> {
+  return {
+    number,
+    initial: () => 0,
+    write: (w, value: number | undefined) => w.int64(number, value ?? 0),
+    read: (r) => r.int64(),
+  };
+}

@@ -192,3 +192,28 @@ rowTest("tenants see their own series only where tenancy is enforced", async (st
   assert.equal((await ask(open, "labels", {}, as("tenant-01"))).body.data.length, 5);
   assert.equal((await ask(enforcing, "query", { query: "c" }, as("a/b"))).status, 400);
 });
+
+rowTest("statistics of blocks are told for the times that are asked", async (stage, folder) => {
+  const bucket = new FilesystemBucket(folder);
+  for (const [n, cluster] of ["a", "b"].entries()) {
+    await addBlock(bucket, {
+      id: blockId(n),
+      labels: { cluster },
+      series: Array.from({ length: 10 + n }, (_, i) => series({ __name__: "m", i: String(i) })),
+    });
+  }
+  const store = await stage.store(folder);
+  const lower = await stage.mneme("query", [`--endpoint=${store.grpc}`]);
+  const upper = await stage.mneme("query", [`--endpoint=${lower.grpc}`]);
+  const times = { start: String(START / 1000), end: TIME };
+  for (const querier of [lower, upper]) {
+    // Heads are asked for without times, and a store gateway has none.
+    assert.deepEqual((await ask(querier, "status/tsdb")).body.data, []);
+    const [all] = (await ask(querier, "status/tsdb", times)).body.data;
+    assert.equal(all.headStats.numSeries, 21);
+    assert.deepEqual(all.seriesCountByMetricName, [{ name: "m", value: 21 }]);
+    const [one] =
+      (await ask(querier, "status/tsdb", { ...times, "match[]": '{cluster="b"}' })).body.data;
+    assert.equal(one.headStats.numSeries, 11);
+  }
+});

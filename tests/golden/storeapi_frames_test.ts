@@ -98,7 +98,9 @@ function ordered(info: ComponentInfo): unknown {
   const store = { ...info.store!, tsdbInfos };
   // A word of our own.
   delete (store as { fillsWithCoarser?: boolean }).fillsWithCoarser;
-  return { ...info, store };
+  // Statistics of blocks are ours as well.
+  const { status: _, ...rest } = info;
+  return { ...rest, store };
 }
 
 async function compareAll(store: BucketStore, calls: readonly RecordedCall[]): Promise<void> {
