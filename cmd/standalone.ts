@@ -154,12 +154,12 @@ function settings<F extends FlagTable>(
 
 /** The bucket that was asked for, or a folder below the data folder. */
 async function bucketArgs(config: Config): Promise<string[]> {
+  if (config.tsdbPaths.length > config.prometheusUrls.length) {
+    throw new MnemeError("bad_data", "--tsdb.path is given more often than --prometheus.url");
+  }
   const { path, content } = config.objstore;
   if (config.objstore.load() !== "") {
     return path === "" ? [`--objstore.config=${content}`] : [`--objstore.config-file=${path}`];
-  }
-  if (config.tsdbPaths.length > config.prometheusUrls.length) {
-    throw new MnemeError("bad_data", "--tsdb.path is given more often than --prometheus.url");
   }
   const directory = `${config.dataDir}/bucket`;
   await Deno.mkdir(directory, { recursive: true });

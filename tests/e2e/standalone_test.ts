@@ -97,4 +97,7 @@ Deno.test("standalone refuses what its parts refuse, naming the flag", async () 
   ]);
   assert.equal(code, 1);
   assert.match(stderr, /unknown long flag '--index-cach-size', did you mean '--index-cache-size'/);
+  const paths = await runCommand(["cmd/standalone.ts", "--tsdb.path=a"]);
+  assert.equal(paths.code, 1);
+  assert.match(paths.stderr, /--tsdb\.path is given more often than --prometheus\.url/);
 });

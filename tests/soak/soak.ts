@@ -9,6 +9,7 @@
  * (in runs of ten minutes and more). Prints what was asked, what went wrong, and each memory's slope.
  */
 import { Random } from "../../lib/base/testing/random.ts";
+import { isOnPath } from "../../lib/runtime/mod.ts";
 import { hurt } from "./faults.ts";
 import { Fleet, type Member } from "./fleet.ts";
 import { Inquiry, newTally, type Tally } from "./truth.ts";
@@ -142,6 +143,10 @@ if (import.meta.main) {
   const seconds = option("seconds", 60);
   const seed = option("seed", 1);
   const verbose = Deno.args.includes("--verbose");
+  if (!isOnPath("prometheus")) {
+    console.log("skipped: no prometheus on PATH");
+    Deno.exit(0);
+  }
   console.log(`soak of ${seconds} s, seed ${seed}`);
   const report = await soak({ seconds, seed, log: (line) => verbose && console.log(line) });
   const { right, partial, failed, unanswered, wrong } = report.tally;
