@@ -124,7 +124,7 @@ async function open(config: Config, findings: Finding[]): Promise<Bucket | undef
     findings.push(say.ok(`${source} is a ${bucket.provider} bucket: ${bucket.name}`));
     return bucket;
   } catch (error) {
-    findings.push(say.error(errorMessage(error), "mend the document (docs/formats/bucket.md)"));
+    findings.push(say.error(errorMessage(error), "mend the document, see docs/objstore.md"));
     return undefined;
   }
 }
