@@ -16,7 +16,7 @@ function pick<T>(list: readonly T[], random: Random): T {
 const kill: Fault = (fleet, random) => {
   // The store gateway's memory is watched, too: it is killed more seldom than the others.
   let name = pick(KILLED, random);
-  if (name === "store" && random.float() < 0.8) name = "compact";
+  if (name === "store" && random.float() < 0.97) name = "compact";
   const member = fleet.members.get(name)!;
   member.hurt = true;
   member.child.kill("SIGKILL");
