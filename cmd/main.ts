@@ -50,6 +50,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./standalone.ts")).standalone,
   },
   {
+    name: "tools",
+    help: "Tools utility commands.",
+    load: async () => (await import("./tools.ts")).tools,
+  },
+  {
     name: "doctor",
     help:
       "Checks configuration, bucket, clocks, names, labels, blocks and data folders, and explains how to mend what is wrong.",

@@ -208,9 +208,11 @@ function wrongCounts(health: BlockHealth): string[] {
     if (counted === undefined || told === 0 || told === counted) return;
     texts.push(`meta.json tells ${told} ${what}, there are ${counted}`);
   };
+  // What is damaged could not be counted.
+  if (health.damagedIndex > 0) return texts;
   compare("series", stats.numSeries, health.totalSeries);
   compare("chunks", stats.numChunks, health.totalChunks);
-  compare("samples", stats.numSamples, health.totalSamples);
+  if (health.damagedChunks === 0) compare("samples", stats.numSamples, health.totalSamples);
   return texts;
 }
 

@@ -11,6 +11,7 @@ export * from "./compact_job.ts";
 export * from "./compactor.ts";
 export { downsampleBlock, type DownsampleOptions } from "./downsample_block.ts";
 export * from "./downsample_job.ts";
+export * from "./downsample_loop.ts";
 export * from "./downsample_metrics.ts";
 export * from "./downsample_pass.ts";
 export * from "./downsample_selection.ts";
