@@ -79,7 +79,8 @@ export function parseYaml(text: string, limits: YamlLimits = {}): YamlNode | und
       prettyErrors: false,
       schema: "failsafe",
       strict: true,
-      uniqueKeys: true,
+      // Looked for below: the library compares each key with every other one.
+      uniqueKeys: false,
       keepSourceTokens: false,
       logLevel: "silent",
     });
