@@ -52,7 +52,8 @@ if [ ! -x "$dir/deno" ]; then
   trap - EXIT
 fi
 export DENO_DIR="\${DENO_DIR:-$home/deno}" DENO_NO_UPDATE_CHECK=1
-exec "$dir/deno" run --quiet --allow-all --no-prompt --no-config --no-lock --no-remote --no-npm --unstable-no-legacy-abort "--v8-flags=--max-semi-space-size=8\${MNEME_V8_FLAGS:+,$MNEME_V8_FLAGS}" "$dir/app/cmd/main.js" "$@"
+. "$dir/permissions.sh"
+mneme_exec "$dir/deno" "--quiet --no-config --no-lock --no-remote --no-npm --unstable-no-legacy-abort --v8-flags=--max-semi-space-size=8\${MNEME_V8_FLAGS:+,$MNEME_V8_FLAGS}" "$dir/app/cmd/main.js" "$@"
 `;
   return text.replace("LINES", String(text.split("\n").length));
 }
@@ -71,6 +72,7 @@ async function main(): Promise<void> {
     await Deno.copyFile(Deno.execPath(), `${content}/deno`);
     await Deno.chmod(`${content}/deno`, 0o755);
     await Deno.copyFile(`${root}LICENSE`, `${content}/LICENSE`);
+    await Deno.copyFile(`${root}deploy/permissions.sh`, `${content}/permissions.sh`);
     await run("tar", ["cf", `${work}/content.tar`, "-C", content, "."], work);
     await run("gzip", [`-${option("level", "6")}`, "content.tar"], work);
     const archive = `${work}/content.tar.gz`;

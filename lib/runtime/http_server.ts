@@ -104,6 +104,11 @@ export class HttpServer implements Actor {
     const { address, flag = "--http-address" } = this.#options;
     const server = this.#server = this.#create();
     try {
+      // Asked first: the runtime would throw where nobody can catch it.
+      const host = address.hostname === "" ? {} : { host: formatListenAddress(address) };
+      if (Deno.permissions.querySync({ name: "net", ...host }).state !== "granted") {
+        throw new Error("the program may not use this address, it lacks net access to it");
+      }
       await new Promise<void>((resolve, reject) => {
         server.once("error", reject);
         server.listen({ host: address.hostname, port: address.port, backlog: 511 }, () => {

@@ -1,0 +1,5 @@
+#!/bin/sh
+# Starts a command from a checkout with the least permissions it needs: deploy/run.sh store --data-dir=…
+here=$(dirname "$0")
+. "$here/permissions.sh"
+mneme_exec "${MNEME_DENO:-deno}" "--quiet --frozen ${MNEME_V8_FLAGS:+--v8-flags=$MNEME_V8_FLAGS}" "$here/../cmd/main.ts" "$@"
