@@ -137,8 +137,9 @@ export class LongTermStorage implements AsyncDisposable {
     const { ports, folder, signal } = this.options;
     const data = `${folder}/s3`;
     await Deno.mkdir(data, { recursive: true });
-    const script = `${root}tests/servers/s3rver.ts`;
-    const args = ["run", "-A", "--no-check", script, String(ports.s3), data, "thanos"];
+    const program = `${root}tests/servers/s3/s3rver`;
+    const args = ["run", "-A", "--no-check", `--config=${program}.json`, `${program}.ts`];
+    args.push(String(ports.s3), data, "thanos");
     const server = this.#spawn("s3", Deno.execPath(), args);
     // It has no page of its own: any answer will do.
     for (let i = 0; i < 600 && server.running; i++) {

@@ -18,12 +18,13 @@ export const KEYS = { access: "S3RVER", secret: "S3RVER" } as const;
 /** Starts s3rver with these buckets. */
 export async function startS3rver(buckets: readonly string[]): Promise<ObjectServer> {
   const folder = await Deno.makeTempDir({ prefix: "mneme-s3rver-" });
-  const script = new URL("./s3rver.ts", import.meta.url).pathname;
+  const program = new URL("./s3/s3rver", import.meta.url).pathname;
   return await start("s3rver", Deno.execPath(), (port) => [
     "run",
     "-A",
     "--no-check",
-    script,
+    `--config=${program}.json`,
+    `${program}.ts`,
     String(port),
     folder,
     ...buckets,

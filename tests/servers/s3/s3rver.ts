@@ -1,4 +1,7 @@
-/** A small S3 server as a program of its own: `deno run -A tests/servers/s3rver.ts PORT FOLDER BUCKET`. */
+/**
+ * A small S3 server as a program of its own, with its own packages:
+ * `deno run -A --config=tests/servers/s3/s3rver.json tests/servers/s3/s3rver.ts PORT FOLDER BUCKET`.
+ */
 import S3rver from "s3rver";
 
 const [port, directory, ...buckets] = Deno.args;
