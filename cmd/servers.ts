@@ -70,7 +70,7 @@ export function httpServer(
   );
   return new HttpServer({
     address: config.httpAddress,
-    handle: (request, remote) => app.fetch(request, { remote }),
+    handle: (request, remote, client) => app.fetch(request, { remote, client }),
     gracePeriod: config.httpGracePeriod,
     logger: env.logger,
     ...(config.httpConfig === "" ? {} : { web: new WebConfigFile(config.httpConfig) }),

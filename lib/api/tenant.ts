@@ -21,8 +21,8 @@ export interface TenantSettings {
   readonly enforced: boolean;
   /** The certificate's field that names the tenant, instead of any header; "" = none. */
   readonly certificateField: CertificateField | "";
-  /** Subject of the certificate that the client of this request has shown. */
-  readonly certificate?: (request: Request) => CertificateSubject | undefined;
+  /** Subject of the certificate of a request's client; what the server tells, when absent. */
+  readonly certificate?: (c: Context) => CertificateSubject | undefined;
 }
 
 /** Header that holds whatever `--query.tenant-header` says. */
@@ -43,7 +43,7 @@ export class Tenants {
   of(c: Context): string {
     const { header, fallback, certificateField, certificate } = this.#settings;
     if (certificateField !== "") {
-      const subject = certificate?.(c.req.raw);
+      const subject = (certificate ?? shownTo)(c);
       if (subject === undefined) {
         throw new MnemeError("bad_data", "no client certificate to read the tenant from");
       }
@@ -71,6 +71,11 @@ export class Tenants {
     if (!enforced) return [...sets];
     return (sets.length === 0 ? [[]] : sets).map((set) => enforceMatchers(set, label, tenant));
   }
+}
+
+/** What the server has put beside the request. */
+function shownTo(c: Context): CertificateSubject | undefined {
+  return (c.env as { readonly client?: CertificateSubject } | undefined)?.client;
 }
 
 /** A tenant's name becomes part of paths elsewhere. */

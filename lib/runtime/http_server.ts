@@ -21,6 +21,13 @@ const LAST_ANSWERS = 500;
 /** How often certificate files are looked at, ms. */
 const CERTIFICATES = 5_000;
 
+/** Who a client is, by its certificate. */
+export interface ClientSubject {
+  readonly commonName?: string;
+  readonly organization?: string;
+  readonly organizationalUnit?: string;
+}
+
 /** What one client, and all of them, may take. */
 export interface HttpLimits {
   /** Bytes of all headers. */
@@ -50,8 +57,15 @@ const LIMITS: HttpLimits = {
 /** What to serve and where. */
 export interface HttpServerOptions {
   readonly address: ListenAddress;
-  /** Answers a request; `remote` is the client's `host:port`. */
-  readonly handle: (request: Request, remote: string) => Response | Promise<Response>;
+  /**
+   * Answers a request; `remote` is the client's `host:port`, `client` the subject of a certificate
+   * that it has shown and that was verified.
+   */
+  readonly handle: (
+    request: Request,
+    remote: string,
+    client: ClientSubject | undefined,
+  ) => Response | Promise<Response>;
   /** How long connections may drain when the server stops, ms; 0 closes them at once. */
   readonly gracePeriod: number;
   readonly logger: Logger;
@@ -192,7 +206,8 @@ export class HttpServer implements Actor {
     if (config !== undefined && !await this.#admitted(config, incoming, response, extra)) return;
     const request = webRequest(incoming, response, this.#tls === undefined ? "http" : "https");
     if (request === undefined) return refuse(response, 400, "Bad Request\n", extra);
-    const answer = await this.#answer(() => this.#options.handle(request, remote));
+    const client = this.#tls === undefined ? undefined : subjectOf(socket as TLSSocket);
+    const answer = await this.#answer(() => this.#options.handle(request, remote, client));
     await sendResponse(answer, response, extra, this.#limits.writeTime);
   }
 
@@ -340,6 +355,27 @@ function tlsSettings(tls: WebTls): https.ServerOptions {
 }
 
 /** True when the client's certificate is as the configuration wants it. */
+/** The subject of a verified certificate; of several values, the first. */
+function subjectOf(socket: TLSSocket): ClientSubject | undefined {
+  // A certificate that nobody vouches for is no identity.
+  if (!socket.authorized) return undefined;
+  const certificate = socket.getPeerCertificate() as PeerCertificate | null;
+  const subject = certificate?.subject as Record<string, string | string[]> | undefined;
+  if (subject === undefined) return undefined;
+  const first = (name: string) => {
+    const value = subject[name];
+    return Array.isArray(value) ? value[0] : value;
+  };
+  const commonName = first("CN");
+  const organization = first("O");
+  const organizationalUnit = first("OU");
+  return {
+    ...(commonName === undefined ? {} : { commonName }),
+    ...(organization === undefined ? {} : { organization }),
+    ...(organizationalUnit === undefined ? {} : { organizationalUnit }),
+  };
+}
+
 function certificateFits(socket: TLSSocket, tls: WebTls): boolean {
   const { clientAuth, allowedSans } = tls;
   if (clientAuth === "NoClientCert" || clientAuth === "RequestClientCert") return true;

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { floatSeries, type SeriesData } from "../../lib/storeapi/testing/fixtures.ts";
 import { addBlock, blockId } from "../../lib/store/testing/small_bucket.ts";
 import { FilesystemBucket } from "../../lib/objstore/mod.ts";
-import { type Server, Stage } from "../mneme.ts";
+import { isOnPath } from "../../lib/runtime/child_process.ts";
+import { type Server, Stage, until } from "../mneme.ts";
 
 const START = 1_790_208_000_000;
 const TIME = String(START / 1000 + 1800);
@@ -216,4 +217,86 @@ rowTest("statistics of blocks are told for the times that are asked", async (sta
       (await ask(querier, "status/tsdb", { ...times, "match[]": '{cluster="b"}' })).body.data;
     assert.equal(one.headStats.numSeries, 11);
   }
+});
+
+rowTest("a tenant is named by the verified certificate of the client", async (stage, folder) => {
+  if (!isOnPath("openssl")) {
+    console.log("skipped: openssl is not on PATH");
+    return;
+  }
+  const bucket = new FilesystemBucket(folder);
+  for (const [n, tenant_id] of ["team-a", "team-b"].entries()) {
+    await addBlock(bucket, {
+      id: blockId(n),
+      labels: { tenant_id },
+      series: [series({ __name__: "c" })],
+    });
+  }
+  const run = async (...args: string[]) => {
+    const output = await new Deno.Command("openssl", { args, cwd: stage.folder, stderr: "piped" })
+      .output();
+    assert.ok(output.success, new TextDecoder().decode(output.stderr));
+  };
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+  const authority = (name: string) =>
+    run("req", "-x509", ...key, "-keyout", `${name}.key`, "-out", `${name}.pem`, "-subj", "/CN=ca");
+  const pair = async (name: string, ca: string, subject: string) => {
+    await run("req", ...key, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", subject);
+    await Deno.writeTextFile(`${stage.folder}/san`, "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+    await run(
+      ...["x509", "-req", "-in", `${name}.csr`, "-CA", `${ca}.pem`, "-CAkey", `${ca}.key`],
+      ...["-CAcreateserial", "-out", `${name}.pem`, "-days", "2", "-extfile", "san"],
+    );
+  };
+  await authority("ca");
+  await authority("other");
+  await pair("server", "ca", "/CN=server");
+  await pair("client", "ca", "/O=team-a/CN=someone");
+  await pair("stranger", "other", "/O=team-a/CN=someone");
+  await Deno.writeTextFile(
+    `${stage.folder}/web.yml`,
+    `tls_server_config:
+  cert_file: server.pem
+  key_file: server.key
+  client_ca_file: ca.pem
+  client_auth_type: VerifyClientCertIfGiven
+`,
+  );
+  const store = await stage.store(folder);
+  const querier = stage.launch("query", [
+    `--endpoint=${store.grpc}`,
+    `--http.config=${stage.folder}/web.yml`,
+    "--query.enforce-tenancy",
+    "--query.tenant-certificate-field=organization",
+    "--endpoint.info-timeout=1s",
+  ]);
+  const read = (name: string) => Deno.readTextFile(`${stage.folder}/${name}`);
+  const clientOf = async (name: string | undefined) =>
+    Deno.createHttpClient({
+      caCerts: [await read("ca.pem")],
+      ...(name === undefined
+        ? {}
+        : { cert: await read(`${name}.pem`), key: await read(`${name}.key`) }),
+    });
+  const base = querier.http.replace("http:", "https:");
+  const query = async (name: string | undefined) => {
+    using client = await clientOf(name);
+    const answer = await fetch(`${base}/api/v1/query?query=c&time=${TIME}`, {
+      client,
+      headers: { "THANOS-TENANT": "team-b" },
+    });
+    return { status: answer.status, body: await answer.json() as Body };
+  };
+  const known = await until("the first answer over TLS", async () => {
+    const answer = await query("client");
+    return answer.status === 200 && answer.body.data.result.length > 0 && answer;
+  });
+  assert.deepEqual(known.body.data.result.map((s: Body) => s.metric.tenant_id), ["team-a"]);
+  const nobody = await query(undefined);
+  assert.deepEqual([nobody.status, nobody.body.error], [
+    400,
+    "no client certificate to read the tenant from",
+  ]);
+  // One that another authority vouches for gets no answer at all.
+  await assert.rejects(query("stranger"));
 });
