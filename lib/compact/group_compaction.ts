@@ -72,10 +72,11 @@ async function planSteps(
   const chain = new PlanChain(group, parts.makeUlid);
   for (;;) {
     throwIfAborted(signal);
-    const plan = await parts.planner.plan(chain, signal);
-    if (plan === undefined) break;
-    if (parts.stepwise && plan.blocks.some((meta) => chain.has(meta.ulid))) break;
-    if (!chain.add(plan)) break;
+    let plans = await parts.planner.plan(chain, signal);
+    if (parts.stepwise) {
+      plans = plans.filter((plan) => !plan.blocks.some((meta) => chain.has(meta.ulid)));
+    }
+    if (chain.add(plans) === 0) break;
   }
   return { steps: chain.steps, metas: chain.metas };
 }

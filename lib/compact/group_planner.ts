@@ -9,7 +9,7 @@ import { INDEX_FILE, resolutionOf } from "../tsdb/mod.ts";
 import type { Marker } from "./marker.ts";
 import type { CompactorOptions } from "./options.ts";
 import type { PlanChain } from "./plan_chain.ts";
-import { type CompactionPlan, planGroup } from "./planner.ts";
+import { type CompactionPlan, planAll } from "./planner.ts";
 import { indexBytesOf } from "./sizes.ts";
 
 /** Indexes are joined up to this share of the limit. */
@@ -38,20 +38,25 @@ export class GroupPlanner {
     this.#cautious = parts.cautious;
   }
 
-  /** The next plan over the blocks of `chain`; undefined when there is none. May mark blocks. */
-  async plan(chain: PlanChain, signal?: AbortSignal): Promise<CompactionPlan | undefined> {
+  /** The next plans over the blocks of `chain`; none when there is nothing to do. May mark blocks. */
+  async plan(chain: PlanChain, signal?: AbortSignal): Promise<CompactionPlan[]> {
     for (;;) {
-      const plan = planGroup(chain.metas, this.#excluded, this.#options.maxLevel, this.#cautious);
-      if (plan === undefined) return undefined;
-      if (await this.#excludeDownsampled(plan)) continue;
-      switch (await this.#checkIndexes(plan, chain, signal)) {
-        case "fits":
-          return plan;
-        case "excluded":
-          continue;
-        case "unknown":
-          return undefined;
+      const plans = planAll(chain.metas, this.#excluded, this.#options.maxLevel, this.#cautious);
+      const usable: CompactionPlan[] = [];
+      let changed = false;
+      for (const plan of plans) {
+        if (await this.#excludeDownsampled(plan)) {
+          changed = true;
+          break;
+        }
+        const verdict = await this.#checkIndexes(plan, chain, signal);
+        if (verdict === "fits") usable.push(plan);
+        else if (verdict === "excluded") {
+          changed = true;
+          break;
+        }
       }
+      if (!changed) return usable;
     }
   }
 

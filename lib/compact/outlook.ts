@@ -3,7 +3,7 @@ import { makeUlid } from "../base/mod.ts";
 import type { BlockGroup } from "./group.ts";
 import type { CompactorOptions } from "./options.ts";
 import { PlanChain } from "./plan_chain.ts";
-import { planGroup, type PlanKind } from "./planner.ts";
+import { planAll, type PlanKind } from "./planner.ts";
 import { bytesOf } from "./sizes.ts";
 
 /** One compaction to come. */
@@ -28,11 +28,11 @@ export function outlookOf(
 ): PlannedCompaction[] {
   let made = 0;
   const chain = new PlanChain(group, () => makeUlid(made++, (target) => target.fill(0)));
-  // Each plan leaves fewer blocks, but for one that is written again for its deletions.
-  for (let round = 0; round < group.blocks.length * 2; round++) {
-    const plan = planGroup(chain.metas, excluded, options.maxLevel, cautious);
-    if (plan === undefined || (plan.kind === "overlap" && !options.vertical)) break;
-    if (!chain.add(plan)) break;
+  // Each turn leaves fewer blocks, but for one that is written again for its deletions.
+  for (let turn = 0; turn < group.blocks.length * 2; turn++) {
+    const plans = planAll(chain.metas, excluded, options.maxLevel, cautious);
+    if (plans.length === 0 || (plans[0]!.kind === "overlap" && !options.vertical)) break;
+    if (chain.add(plans) === 0) break;
   }
   return chain.steps.map(({ kind, blocks, meta }) => ({
     group: group.key,

@@ -74,19 +74,31 @@ export class PlanChain {
     return sum;
   }
 
-  /** Adds a plan over `metas`; false when it would draw too much together. */
-  add(plan: CompactionPlan): boolean {
-    const isChained = plan.blocks.some((meta) => this.#steps.has(meta.ulid));
-    const blocks = byStart(
-      plan.blocks.flatMap((meta) => this.#steps.get(meta.ulid)?.blocks ?? [meta]),
-    );
-    if (isChained && blocks.length > MAX_SOURCES) return false;
-    const ulid = this.#makeUlid();
-    const meta = compactedMeta(ulid, plan.blocks, NOTHING_COUNTED, this.#group);
-    const planned = new Set(plan.blocks.map((block) => block.ulid));
-    for (const id of planned) this.#steps.delete(id);
-    this.#steps.set(ulid, { ulid, kind: plan.kind, blocks, meta });
-    this.#metas = byStart([...this.#metas.filter((block) => !planned.has(block.ulid)), meta]);
-    return true;
+  /**
+   * Adds plans over `metas` that have no block in common; those that would draw too much together are
+   * left out. Returns how many were added.
+   */
+  add(plans: readonly CompactionPlan[]): number {
+    const planned = new Set<string>();
+    const made: BlockMeta[] = [];
+    for (const plan of plans) {
+      const isChained = plan.blocks.some((meta) => this.#steps.has(meta.ulid));
+      const blocks = byStart(
+        plan.blocks.flatMap((meta) => this.#steps.get(meta.ulid)?.blocks ?? [meta]),
+      );
+      if (isChained && blocks.length > MAX_SOURCES) continue;
+      const ulid = this.#makeUlid();
+      const meta = compactedMeta(ulid, plan.blocks, NOTHING_COUNTED, this.#group);
+      for (const block of plan.blocks) {
+        planned.add(block.ulid);
+        this.#steps.delete(block.ulid);
+      }
+      this.#steps.set(ulid, { ulid, kind: plan.kind, blocks, meta });
+      made.push(meta);
+    }
+    if (made.length > 0) {
+      this.#metas = byStart([...this.#metas.filter((meta) => !planned.has(meta.ulid)), ...made]);
+    }
+    return made.length;
   }
 }

@@ -20,11 +20,14 @@ export interface CompactionPlan {
   readonly blocks: readonly BlockMeta[];
 }
 
-/** Metas in the order the planner works on: by start, then end, then id. */
+/** The order the planner works on: by start, then end, then id. */
+export function compareStarts(a: BlockMeta, b: BlockMeta): number {
+  return a.minTime - b.minTime || a.maxTime - b.maxTime || (a.ulid < b.ulid ? -1 : 1);
+}
+
+/** Metas in the order of compareStarts(). */
 export function byStart(metas: Iterable<BlockMeta>): BlockMeta[] {
-  return [...metas].sort((a, b) =>
-    a.minTime - b.minTime || a.maxTime - b.maxTime || (a.ulid < b.ulid ? -1 : 1)
-  );
+  return [...metas].sort(compareStarts);
 }
 
 /**
@@ -39,51 +42,63 @@ export function planGroup(
   maxLevel: number,
   cautious = false,
 ): CompactionPlan | undefined {
+  return planAll(metas, excluded, maxLevel, cautious)[0];
+}
+
+/**
+ * The next blocks to compact, and all plans of the same kind and range that would follow one by one:
+ * none of them takes a block of another, nor changes what another would take.
+ */
+export function planAll(
+  metas: readonly BlockMeta[],
+  excluded: { has(ulid: string): boolean },
+  maxLevel: number,
+  cautious = false,
+): CompactionPlan[] {
   const live = metas.filter((meta) => !excluded.has(meta.ulid));
-  const overlaps = overlapping(live);
-  if (overlaps.length > 0) return { kind: "overlap", blocks: overlaps };
+  const clusters = overlapClusters(live);
+  if (clusters.length > 0) return clusters.map((blocks) => ({ kind: "overlap", blocks }));
   const settled = metas.slice(0, -1);
   const newest = metas[metas.length - 1];
   const liveSettled = newest === undefined || excluded.has(newest.ulid) ? live : live.slice(0, -1);
   const newestSettled = settled[settled.length - 1];
-  if (newestSettled === undefined) return undefined;
+  if (newestSettled === undefined) return [];
   for (const range of compactionTargets(maxLevel)) {
-    for (const part of splitByRange(settled, range)) {
-      const run = runOf(part, range, newestSettled.minTime, excluded, cautious);
-      if (run !== undefined) return { kind: "range", blocks: run };
-    }
+    const plans = splitByRange(settled, range).flatMap((part) =>
+      runsOf(part, range, newestSettled.minTime, excluded, cautious)
+    );
+    if (plans.length > 0) return plans.map((blocks) => ({ kind: "range", blocks }));
   }
   for (let i = liveSettled.length - 1; i >= 0; i--) {
     const meta = liveSettled[i]!;
     if (meta.maxTime - meta.minTime < tombstoneSpan(maxLevel)) break;
     const { numTombstones, numSeries } = meta.stats;
     if (numTombstones / (numSeries + 1) > TOMBSTONE_SHARE) {
-      return { kind: "tombstones", blocks: [meta] };
+      return [{ kind: "tombstones", blocks: [meta] }];
     }
   }
-  return undefined;
+  return [];
 }
 
-/** The first run of blocks of a range that may be joined. */
-function runOf(
+/** The runs of blocks of a range that may be joined. */
+function runsOf(
   part: readonly BlockMeta[],
   range: number,
   newestStart: number,
   excluded: { has(ulid: string): boolean },
   cautious: boolean,
-): readonly BlockMeta[] | undefined {
-  if (part.length < 2 || part.some((meta) => meta.compaction.failed)) return undefined;
+): BlockMeta[][] {
+  if (part.length < 2 || part.some((meta) => meta.compaction.failed)) return [];
   const start = part[0]!.minTime;
   const end = part[part.length - 1]!.maxTime;
-  if (end - start !== range && end > newestStart) return undefined;
-  if (cautious && hasHole(part, rangeStart(start, range), range)) return undefined;
-  let run: BlockMeta[] = [];
+  if (end - start !== range && end > newestStart) return [];
+  if (cautious && hasHole(part, rangeStart(start, range), range)) return [];
+  const runs: BlockMeta[][] = [[]];
   for (const meta of part) {
-    if (!excluded.has(meta.ulid)) run.push(meta);
-    else if (run.length >= 2) return run;
-    else run = [];
+    if (excluded.has(meta.ulid)) runs.push([]);
+    else runs[runs.length - 1]!.push(meta);
   }
-  return run.length >= 2 ? run : undefined;
+  return runs.filter((run) => run.length >= 2);
 }
 
 /** True when a part of a range that could hold a block is covered by none. Blocks are by start. */
@@ -121,15 +136,21 @@ export function splitByRange(metas: readonly BlockMeta[], range: number): BlockM
 
 /** The first cluster of overlapping blocks; empty when none overlap. Metas are by start. */
 export function overlapping(metas: readonly BlockMeta[]): BlockMeta[] {
-  const found: BlockMeta[] = [];
+  return overlapClusters(metas)[0] ?? [];
+}
+
+/** Blocks that overlap, cluster by cluster. Metas are by start. */
+function overlapClusters(metas: readonly BlockMeta[]): BlockMeta[][] {
+  const clusters: BlockMeta[][] = [];
+  let current: BlockMeta[] = [];
   let end = -Infinity;
   for (let i = 0; i < metas.length; i++) {
     const meta = metas[i]!;
     if (i > 0 && meta.minTime < end) {
-      if (found.length === 0) found.push(metas[i - 1]!);
-      found.push(meta);
-    } else if (found.length > 0) break;
+      if (current.length === 0) clusters.push(current = [metas[i - 1]!]);
+      current.push(meta);
+    } else current = [];
     end = Math.max(end, meta.maxTime);
   }
-  return found;
+  return clusters;
 }

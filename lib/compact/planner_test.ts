@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { labelsFromRecord } from "../model/mod.ts";
 import { type BlockMeta, makeThanosMeta } from "../tsdb/mod.ts";
-import { byStart, overlapping, planGroup, splitByRange } from "./planner.ts";
+import { Random } from "../base/testing/random.ts";
+import { groupBlocks } from "./group.ts";
+import { PlanChain } from "./plan_chain.ts";
+import {
+  byStart,
+  type CompactionPlan,
+  overlapping,
+  planAll,
+  planGroup,
+  splitByRange,
+} from "./planner.ts";
 
 const HOUR = 3_600_000;
 
@@ -125,4 +135,37 @@ Deno.test("overlapping() finds the first cluster", () => {
     9,
   ]);
   assert.deepEqual(starts(...twoHours(0, 2), block(5, 3, 5), ...twoHours(6, 7)), [2, 3]);
+});
+
+Deno.test("planAll() drawn together makes the blocks that one plan after the other makes", () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const random = new Random(seed);
+    const metas: BlockMeta[] = [];
+    const marked = new Set<string>();
+    let hour = random.below(48);
+    for (let i = 0; i < 5 + random.below(60); i++) {
+      const span = random.chance(0.1) ? 8 : 2;
+      const from = random.chance(0.05) ? hour - 1 : hour;
+      metas.push(block(i, from, from + span));
+      if (random.chance(0.06)) marked.add(metas[i]!.ulid);
+      hour += random.chance(0.1) ? span + random.below(20) : span;
+    }
+    const [group] = groupBlocks(metas);
+    const made = (next: (metas: readonly BlockMeta[]) => CompactionPlan[]) => {
+      let n = 0;
+      const chain = new PlanChain(group!, () => `01HF7YAT01${String(n++).padStart(16, "0")}`);
+      while (chain.add(next(chain.metas)) > 0);
+      return chain.metas.map((
+        m,
+      ) => [m.minTime, m.maxTime, m.compaction.level, m.compaction.sources]);
+    };
+    assert.deepEqual(
+      made((all) => planAll(all, marked, 4)),
+      made((all) => {
+        const plan = planGroup(all, marked, 4);
+        return plan === undefined ? [] : [plan];
+      }),
+      `seed ${seed}`,
+    );
+  }
 });
