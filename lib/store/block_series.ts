@@ -9,6 +9,7 @@ import {
   crc32c,
   errorKind,
   errorMessage,
+  type Gate,
   MnemeError,
   throwIfAborted,
   xxhash64Into,
@@ -141,6 +142,10 @@ export interface BlockRequest {
   /** Key of the matchers in the cache. */
   readonly selection: string;
   readonly signal: AbortSignal;
+  /** Bounds the blocks whose first series are being looked for. */
+  readonly opening: Gate;
+  /** Of all requests together. */
+  readonly breather: Breather;
   /** Memory for reads of the index; whatever was read is done with when it was decoded. */
   readonly pool: BufferPool | undefined;
   /** Memory for chunks; only where batches are given back with release(). */
@@ -180,8 +185,7 @@ export async function* blockSeries(
   labels: FinalLabels,
   request: BlockRequest,
 ): AsyncIterable<SeriesBatch> {
-  const header = await openHeader(block);
-  const reader = new BlockReader(block, header, labels, request);
+  const reader = await openReader(block, labels, request);
   try {
     yield* reader.loaded();
   } finally {
@@ -195,12 +199,31 @@ export async function* blockLabels(
   labels: FinalLabels,
   request: BlockRequest,
 ): AsyncIterable<readonly Labels[]> {
-  const header = await openHeader(block);
-  const reader = new BlockReader(block, header, labels, request);
+  const reader = await openReader(block, labels, request);
   try {
     for await (const items of reader.batches()) yield items.labels;
   } finally {
     reader.close();
+  }
+}
+
+/**
+ * A reader with the block's header. Only some blocks at once are between here and their first series:
+ * a request may be about thousands of blocks, whose headers need not all be in memory together.
+ */
+async function openReader(
+  block: BucketBlock,
+  labels: FinalLabels,
+  request: BlockRequest,
+): Promise<BlockReader> {
+  const begun = await request.opening.enter(request.signal);
+  try {
+    // Blocks on a disk are read without ever waiting; timers and other calls must have their turns.
+    while (request.breather.due) await request.breather.pause();
+    return new BlockReader(block, await openHeader(block), labels, request, begun);
+  } catch (error) {
+    begun();
+    throw error;
   }
 }
 
@@ -221,13 +244,17 @@ class BlockReader {
   readonly #breather = new Breather();
   #held = 0;
   readonly #chunksHeld = new Set<() => void>();
+  /** To be called when the first series are there; further calls do nothing. */
+  readonly #begun: () => void;
 
   constructor(
     block: BucketBlock,
     header: OpenHeader,
     labels: FinalLabels,
     request: BlockRequest,
+    begun: () => void,
   ) {
+    this.#begun = begun;
     this.#block = block;
     this.#header = header;
     this.#labels = labels;
@@ -242,6 +269,7 @@ class BlockReader {
 
   /** Call once, at the end. */
   close(): void {
+    this.#begun();
     this.#header.release();
     for (const giveBack of this.#chunksHeld) giveBack();
     this.#request.memory.give(this.#held);
@@ -259,6 +287,7 @@ class BlockReader {
         const { to, bytes } = skipChunks
           ? { to: order.length, bytes: 0 }
           : this.#batchEnd(items, order, from);
+        while (this.#request.breather.due) await this.#request.breather.pause();
         const batch = skipChunks
           ? labelsOnly(items, order)
           : await this.#load(items, order, from, to, bytes);
@@ -400,13 +429,20 @@ class BlockReader {
     const { version } = this.#header.tables;
     this.#hold(refs.length * 8);
     const starts = Float64Array.from(refs, (ref) => seriesOffset(version, ref));
+    if (starts.length === 0) this.#begun();
     for (let from = 0; from < starts.length;) {
       throwIfAborted(this.#request.signal);
       const { to, bytes } = this.#seriesBatchEnd(starts, from);
       try {
-        yield await this.#twice((fresh) =>
+        const { breather } = this.#request;
+        while (breather.due) await breather.pause();
+        const items = await this.#twice((fresh) =>
           this.#readSeries(starts.subarray(from, to), bytes, deferred, reader, fresh)
         );
+        // Nothing of the header is needed for chunks, and whoever waits here may wait long.
+        if (to === starts.length) this.#header.release();
+        this.#begun();
+        yield items;
       } catch (error) {
         throw blockError("preload series", ulid, error);
       }

@@ -3,6 +3,7 @@
  * them by range reads.
  */
 import {
+  Breather,
   BufferPool,
   type Clock,
   compareUtf8,
@@ -104,6 +105,8 @@ export interface BucketStoreOptions {
 
 /** Chunks that the blocks of one request hold at once, bytes in all. */
 const REQUEST_BUFFER = 8 * 1024 * 1024;
+/** Blocks at once between opening their index header and having their first series. */
+const BLOCKS_OPENING = 64;
 /** Reads at once of a remote bucket: enough to hide its latency, few enough to know their memory. */
 const REMOTE_READS = 32;
 /** Memory that waits for the next reads, bytes. */
@@ -121,6 +124,8 @@ export class BucketStore implements Store {
   readonly #clock: Clock;
   readonly #gate: Gate;
   readonly #memory: MemoryBudget;
+  readonly #opening = new Gate(BLOCKS_OPENING);
+  readonly #breather = new Breather();
   /** Reads at once of a remote bucket. */
   readonly #reads: Gate | undefined;
   readonly #settings: ReadSettings;
@@ -512,6 +517,8 @@ export class BucketStore implements Store {
       limits: query.limits,
       figures: query.figures,
       memory: query.memory,
+      opening: this.#opening,
+      breather: this.#breather,
       chunkMemory: this.#options.chunkMemory,
       cache: this.#options.cache,
       signal: query.context.signal,
@@ -598,6 +605,7 @@ export class BucketStore implements Store {
           throwIfAborted(context.signal);
           await query.attempt(block, async () => {
             if (matchers.length === 0) {
+              while (this.#breather.due) await this.#breather.pause();
               const header = await openHeader(block);
               try {
                 from.fromTables(block, header.tables, add);
