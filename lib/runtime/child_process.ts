@@ -136,12 +136,18 @@ async function readLines(
   if (rest !== "") onLine(rest);
 }
 
-/** A TCP port on `hostname` that was free a moment ago. */
+/** Ports below those that systems give to outgoing connections, which come and go all the time. */
+const FIRST_PORT = 12_000;
+const LAST_PORT = 32_000;
+const PORT_ATTEMPTS = 100;
+
+/** A TCP port on `hostname` that was free a moment ago and is not given away by the system. */
 export function freePort(hostname = "127.0.0.1"): number {
-  const listener = Deno.listen({ hostname, port: 0 });
-  const port = listener.addr.port;
-  listener.close();
-  return port;
+  for (let i = 0; i < PORT_ATTEMPTS; i++) {
+    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+    if (!isPortBusy(hostname, port)) return port;
+  }
+  throw new MnemeError("unavailable", `no free port found on ${hostname}`);
 }
 
 /** True when something already listens on (or holds) the address. */
