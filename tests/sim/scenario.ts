@@ -8,7 +8,7 @@ import { encodeXorChunk } from "../../lib/chunks/mod.ts";
 import { bitsOf, labelsFromRecord, SampleBatch, setStaleAt } from "../../lib/model/mod.ts";
 import { BlockWriter, makeThanosMeta, printBlockMeta } from "../../lib/tsdb/mod.ts";
 import type { OraclePoint } from "./block_bytes.ts";
-import { type FaultRates, NO_FAULTS, SimDisk } from "./world.ts";
+import { type FaultRates, SimDisk } from "./world.ts";
 
 export const HOUR = 3_600_000;
 const FORTNIGHT = 336 * HOUR;
@@ -149,8 +149,19 @@ export function makeScenario(seed: number): Scenario {
     rawRetention,
     expiring: { group, before: end, at: end + rawRetention },
     compactors: random.chance(0.25) ? 2 : 1,
-    faults: random.chance(0.4) ? { before: 0.02, after: 0.02, missing: 0 } : NO_FAULTS,
+    faults: faultsOf(random),
     phases: [0, 2, 50, 99, 149, 199].map((hours) => now + hours * HOUR),
+  };
+}
+
+/** Outages, reads that miss what is there, listings that are late: each in some of the seeds. */
+function faultsOf(random: Random): FaultRates {
+  const outages = random.chance(0.4);
+  return {
+    before: outages ? 0.02 : 0,
+    after: outages ? 0.02 : 0,
+    missing: random.chance(0.15) ? 0.02 : 0,
+    stale: random.chance(0.1) ? 0.1 : 0,
   };
 }
 

@@ -53,10 +53,12 @@ export interface FaultRates {
   readonly after: number;
   /** A read of an object that is there answers that it is not, once. */
   readonly missing: number;
+  /** A listing tells what was there some writes ago. */
+  readonly stale: number;
 }
 
 /** No faults. */
-export const NO_FAULTS: FaultRates = { before: 0, after: 0, missing: 0 };
+export const NO_FAULTS: FaultRates = { before: 0, after: 0, missing: 0, stale: 0 };
 
 /** Told about every operation; the oracle and the recorder of crash points listen. */
 export interface BucketListener {
@@ -78,6 +80,8 @@ export class SimBucket implements Bucket {
   readonly #random: Random;
   #objects: Map<string, StoredObject>;
   #copy: Objects | undefined;
+  /** The last states, for stale listings. */
+  readonly #past: Objects[] = [];
   listener: BucketListener = SILENT;
   faults: FaultRates = NO_FAULTS;
   /** Objects written or deleted so far. */
@@ -115,14 +119,18 @@ export class SimBucket implements Bucket {
     const prefix = dir === "" ? "" : dir.replace(/\/*$/, "/");
     const lost = await this.#begin("iter", dir);
     const names = new Set<string>();
-    for (const name of this.#objects.keys()) {
+    const { stale } = this.faults;
+    const seen = stale > 0 && this.#random.chance(stale) && this.#past.length > 0
+      ? this.#random.pick(this.#past)
+      : this.#objects;
+    for (const name of seen.keys()) {
       if (!name.startsWith(prefix)) continue;
       const slash = options.recursive === true ? -1 : name.indexOf("/", prefix.length);
       names.add(slash < 0 ? name : name.slice(0, slash + 1));
     }
     await this.#end("iter", dir, lost);
     for (const name of [...names].sort(compareUtf8)) {
-      const object = this.#objects.get(name);
+      const object = seen.get(name);
       yield options.attributes === true && object !== undefined
         ? { name, attributes: attributesOf(object) }
         : { name };
@@ -183,6 +191,10 @@ export class SimBucket implements Bucket {
   /** Changes an object at once. */
   put(name: string, object: StoredObject | undefined): void {
     const before = this.#objects.get(name);
+    if (this.faults.stale > 0) {
+      this.#past.push(this.copy());
+      if (this.#past.length > 8) this.#past.shift();
+    }
     if (object === undefined) this.#objects.delete(name);
     else this.#objects.set(name, object);
     this.writes++;
