@@ -83,7 +83,15 @@ export function createApp(options: AppOptions, addRoutes: (api: Hono) => void = 
     return errorResponse(error);
   });
   // Named last, so that a component may serve its own pages at "/".
-  app.get(`${prefix}/`, (c) => c.html(landingPage(component, prefix)));
+  app.get(`${prefix}/`, async (c) => {
+    // Mounted below a prefix, the component's "/" answers the prefix itself, not what ends in "/".
+    const { url, raw } = c.req;
+    const own = prefix === ""
+      ? undefined
+      : await api.fetch(new Request(new URL(`/${new URL(url).search}`, url), raw));
+    if (own !== undefined && own.status !== 404) return own;
+    return c.html(landingPage(component, prefix));
+  });
   return app;
 }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
+import { Metrics, Probe, silentLogger } from "../telemetry/mod.ts";
+import { createApp } from "./app.ts";
 import { addPageRoutes, cleanPrefix, PAGE_PATHS, type PageParts, type PageSet } from "./pages.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -81,6 +83,28 @@ Deno.test("cleanPrefix() keeps a path and nothing else", () => {
     ["", ""],
   ];
   for (const [text, expected] of rows) assert.equal(cleanPrefix(text), expected, text);
+});
+
+Deno.test("below a route prefix the pages answer with and without the last slash", async () => {
+  const metrics = new Metrics();
+  const probe = new Probe("query", { metrics, logger: silentLogger });
+  const options = { component: "query", probe, metrics, logger: silentLogger };
+  const base = createApp({ ...options, routePrefix: "/p" }, (api) => {
+    addPageRoutes(api, {
+      load: () => Promise.resolve(SET),
+      component: "query",
+      version: "1",
+      routePrefix: "/p",
+      externalPrefix: "",
+      prefixHeader: "",
+    });
+  });
+  for (const path of ["/p", "/p/", "/p/?a=1", "/p/graph"]) {
+    const answer = await base.request(path);
+    assert.equal(answer.status, 200, path);
+    assert.ok((await answer.text()).includes('href="/p/x"'), path);
+  }
+  assert.equal((await base.request("/")).headers.get("location"), "/p/");
 });
 
 Deno.test("what a header holds cannot leave the attribute or the script it stands in", async () => {

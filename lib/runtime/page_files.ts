@@ -111,11 +111,15 @@ async function build(folder: string, logger: Logger): Promise<string | undefined
     const { code, stderr } = await new Deno.Command(command, {
       args: ["run", "-A", "--no-check", script],
       cwd: folder,
+      env: { NO_COLOR: "1" },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
     }).output();
-    if (code !== 0) return new TextDecoder().decode(stderr).trim().split("\n").slice(-3).join(" ");
+    if (code !== 0) {
+      const text = new TextDecoder().decode(stderr).trim();
+      return /^error: (?:Uncaught \(.*?\) )?(.*)$/m.exec(text)?.[1] ?? text.slice(-200);
+    }
   } catch (error) {
     return errorMessage(error);
   }

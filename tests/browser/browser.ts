@@ -90,14 +90,24 @@ interface AxeResult {
   }[];
 }
 
-/** Findings of axe-core that keep people out: serious and critical ones, one line each. */
-export async function seriousFindings(page: Page): Promise<string[]> {
+/**
+ * Findings of axe-core that keep people out: serious and critical ones, one line each; of some
+ * rules only where the rest was looked at before.
+ */
+export async function seriousFindings(
+  page: Page,
+  rules?: readonly string[],
+): Promise<string[]> {
   const source = await Deno.readTextFile(
     new URL("./axe.min.js", import.meta.resolve("axe-core")),
   );
   await page.evaluate(source);
+  const options = {
+    resultTypes: ["violations"],
+    ...(rules === undefined ? {} : { runOnly: { type: "rule", values: rules } }),
+  };
   const { violations } = await page.evaluate(
-    "axe.run(document, { resultTypes: ['violations'] })",
+    `axe.run(document, ${JSON.stringify(options)})`,
   ) as AxeResult;
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")

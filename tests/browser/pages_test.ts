@@ -109,6 +109,24 @@ const STEPS: readonly (readonly [string, Step])[] = [
       await page.getByRole("tab", { name: "Graph" }).click();
       await page.locator(".uplot canvas").waitFor();
       await until("a legend", async () => await page.locator(".legend-row").count() === 3);
+      // A click in the legend leaves one series, another brings all back.
+      await page.locator(".legend-row button").first().click();
+      await until("two hidden", async () => await page.locator(".legend-row.off").count() === 2);
+      await page.locator(".legend-row button").first().click();
+      await until("none hidden", async () => await page.locator(".legend-row.off").count() === 0);
+      // A drag zooms in, a double click goes back.
+      const plot = await until(
+        "a plot",
+        async () => await page.locator(".u-over").boundingBox() ?? undefined,
+      );
+      await page.mouse.move(plot.x + plot.width - 400, plot.y + 50);
+      await page.mouse.down();
+      await page.mouse.move(plot.x + plot.width - 2, plot.y + 60, { steps: 4 });
+      await page.mouse.up();
+      const range = page.getByRole("textbox", { name: "Range", exact: true });
+      await until("a shorter range", async () => /^\d+m/.test(await range.inputValue()));
+      await page.locator(".chart").dblclick({ position: { x: 300, y: 100 } });
+      await until("the range before", async () => await range.inputValue() === "1h");
       await page.getByRole("link", { name: "Stores" }).click();
       await until("all stores up", async () => await page.locator(".pill.ok").count() === 4);
       assert.equal(await page.locator("h2", { hasText: "sidecar" }).count(), 1);
@@ -329,6 +347,44 @@ const STEPS: readonly (readonly [string, Step])[] = [
       await close(watched);
     },
   ],
+  [
+    "cardinality of a day and its difference to another",
+    async (browser, { query }) => {
+      const watched = await open(browser, query.http, "/tsdb-status");
+      const { page } = watched;
+      await page.getByText("Series by metric").waitFor();
+      await page.getByRole("button", { name: "On a day" }).click();
+      await page.getByRole("textbox", { name: "Compare with" }).fill("2001-01-01");
+      await page.getByRole("button", { name: "Count" }).click();
+      await page.getByText("Series on 2001-01-01").waitFor();
+      const first = await page.locator(".tables .grid tbody tr").first().innerText();
+      assert.match(first, /\+\d/);
+      await page.getByRole("link", { name: YEAR_METRIC, exact: true }).or(
+        page.locator("td.name a").first(),
+      ).first().click();
+      await page.locator("h1", { hasText: "Graph" }).waitFor({ state: "attached" });
+      await close(watched);
+    },
+  ],
+  [
+    "below a route prefix nothing is asked outside of it",
+    async (browser, { prefixed }) => {
+      const watched = await open(browser, prefixed.http, "/");
+      const { page } = watched;
+      const outside: string[] = [];
+      page.on("request", (request) => {
+        if (!new URL(request.url()).pathname.startsWith("/mneme/")) outside.push(request.url());
+      });
+      await page.locator(".cm-content").waitFor();
+      await page.getByRole("link", { name: "Status" }).click();
+      await page.getByText("Working folder").waitFor();
+      assert.equal(new URL(page.url()).pathname, "/mneme/status");
+      await page.reload();
+      await page.getByText("Working folder").waitFor();
+      assert.deepEqual(outside, []);
+      await close(watched);
+    },
+  ],
   ["a part that fails is a sentence, never a blank page", async (browser, { query }) => {
     const watched = await open(browser, query.http, "/blocks");
     const { page } = watched;
@@ -371,7 +427,9 @@ const STEPS: readonly (readonly [string, Step])[] = [
             "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))",
           );
           await picture(page, `${name}-${scheme}`);
-          for (const finding of await seriousFindings(page)) {
+          // Colours are all that is different in the dark.
+          const rules = scheme === "light" ? undefined : ["color-contrast"];
+          for (const finding of await seriousFindings(page, rules)) {
             findings.push(`${name} ${scheme}: ${finding}`);
           }
         }

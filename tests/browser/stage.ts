@@ -28,6 +28,8 @@ const RULES = `groups:
 export interface Scene {
   readonly query: Server;
   readonly store: Server;
+  /** A querier without stores below a route prefix. */
+  readonly prefixed: Server;
   /** Name of the store gateway as the querier knows it. */
   readonly storeName: string;
 }
@@ -37,8 +39,9 @@ export async function openScene(stage: Stage): Promise<Scene> {
   const bucket = `${stage.folder}/bucket`;
   const rules = `${stage.folder}/rules.yml`;
   await Deno.writeTextFile(rules, RULES);
-  const [store, prometheis] = await Promise.all([
+  const [store, prefixed, prometheis] = await Promise.all([
     makeYear(bucket).then(() => stage.store(bucket)),
+    stage.mneme("query", ["--web.route-prefix=/mneme"]),
     Promise.all(
       MEMBERS.map(([cluster, replica], i) =>
         stage.startPrometheus(`prometheus-${i}`, config(cluster, replica, []))
@@ -70,6 +73,7 @@ export async function openScene(stage: Stage): Promise<Scene> {
   return {
     query,
     store,
+    prefixed,
     storeName: store.grpc,
   };
 }

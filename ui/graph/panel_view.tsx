@@ -286,10 +286,17 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run }) {
   }
   if (series.length === 0) {
     return (
-      <Empty title="No data in this range">
-        Nothing matches between the two ends of the graph. A longer range, another end, or the
-        Stores page may tell where the data is.
-      </Empty>
+      <>
+        <Empty title="No data in this range">
+          Nothing matches between the two ends of the graph. A longer range, another end, or the
+          Stores page may tell where the data is.
+        </Empty>
+        {panel.zoomed && (
+          <div class="centred">
+            <Button onClick={() => panel.zoomOut()}>Back to the range before</Button>
+          </div>
+        )}
+      </>
     );
   }
   if (heat && heatmap === undefined) {

@@ -52,7 +52,7 @@ export class Panel {
   readonly #changed: () => void;
   readonly #aborts: Partial<Record<RunKind, AbortController>> = {};
   /** Ranges before each zoom, to go back to. */
-  readonly #zooms: Pick<PanelOptions, "range" | "end">[] = [];
+  readonly #zooms = signal<readonly Pick<PanelOptions, "range" | "end">[]>([]);
 
   constructor(app: App, id: number, options: PanelOptions, changed: () => void) {
     this.#app = app;
@@ -181,16 +181,23 @@ export class Panel {
   /** Shows a stretch of the graph. Units: ms. */
   zoom(from: number, to: number): void {
     const { range, end } = this.options.value;
-    this.#zooms.push({ range, end });
+    this.#zooms.value = [...this.#zooms.value, { range, end }];
     const unit = to - from > 30 * DAY ? 3_600_000 : to - from > DAY ? 60_000 : 1000;
     const rounded = (ms: number) => Math.round(ms / unit) * unit;
     this.set({ range: Math.max(unit, rounded(to - from)), end: rounded(to) });
   }
 
+  /** True when there is a range to go back to. */
+  get zoomed(): boolean {
+    return this.#zooms.value.length > 0;
+  }
+
   /** Back to the range before the last zoom. */
   zoomOut(): void {
-    const last = this.#zooms.pop();
-    if (last !== undefined) this.set(last);
+    const last = this.#zooms.value.at(-1);
+    if (last === undefined) return;
+    this.#zooms.value = this.#zooms.value.slice(0, -1);
+    this.set(last);
   }
 
   dispose(): void {
