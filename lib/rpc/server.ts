@@ -39,7 +39,7 @@ export interface RpcServer {
 }
 
 /** Requests of the Store API are small; a receiver of samples sets a larger bound. */
-const DEFAULT_MAX_RECEIVE = 64 * 1024 * 1024;
+const DEFAULT_MAX_RECEIVE = 16 * 1024 * 1024;
 /** Connections are renewed at their age give or take this part, so that they do not all at once. */
 const AGE_JITTER = 0.1;
 /** How long handlers that were told to end may take to do so, ms. */
