@@ -51,7 +51,7 @@ mneme_exec() {
     esac
   done
   case $command in
-    query | bench | tools | '' | -*) ;;
+    query | bench | '' | -*) ;;
     *) [ -n "$data" ] || note_write ./data ;;
   esac
   set -- "$program" "$@"

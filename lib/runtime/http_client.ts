@@ -68,15 +68,38 @@ export function httpClient(document: string, source: string): ConfiguredHttpClie
   if (basic !== undefined && basic.password !== "" && basic.password_file !== "") {
     refuse("at most one of basic_auth password and password_file must be given");
   }
-  const client = Deno.createHttpClient(clientOptions(config, source, refuse));
+  const make = () => Deno.createHttpClient(clientOptions(config, source, refuse));
+  let client = make();
+  let times = certificateTimes(config);
   return {
     fetch: (input, init) => {
+      const now = certificateTimes(config);
+      if (now !== times) {
+        times = now;
+        try {
+          client = make();
+        } catch {
+          // Half replaced: the old ones serve until the other half is there, which changes a time.
+        }
+      }
       // `client` is Deno's own addition to the standard's settings.
       const withClient: RequestInit & { client: Deno.HttpClient } = { ...init, client };
       return fetch(input, withClient);
     },
     headers: () => authorization(config, source),
   };
+}
+
+/** Changes when one of the certificate files does. */
+function certificateTimes(config: HttpClientConfig): string {
+  const { ca_file = "", cert_file = "", key_file = "" } = config.tls_config ?? {};
+  return [ca_file, cert_file, key_file].map((path) => {
+    try {
+      return path === "" ? "" : Deno.statSync(path).mtime?.getTime();
+    } catch {
+      return "gone";
+    }
+  }).join();
 }
 
 function clientOptions(

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import * as https from "node:https";
+import { isOnPath } from "./child_process.ts";
 import { httpClient } from "./http_client.ts";
 
 async function withServer(run: (url: string, seen: (string | null)[]) => Promise<void>) {
@@ -61,4 +63,57 @@ Deno.test("httpClient() refuses what it cannot keep", () => {
   for (const [document, message] of cases) {
     assert.throws(() => httpClient(document, "--c"), { message });
   }
+});
+
+Deno.test({
+  name: "httpClient() takes up certificate files that change",
+  // The clients keep their connections.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    if (!isOnPath("openssl")) {
+      console.log("skipped: openssl is not on PATH");
+      return;
+    }
+    const folder = await Deno.makeTempDir({ prefix: "mneme-http-client-" });
+    for (const name of ["first", "second"]) {
+      const { success } = await new Deno.Command("openssl", {
+        args: [
+          ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
+          ...["-keyout", `${name}.key`, "-out", `${name}.pem`, "-subj", `/CN=${name}`],
+          ...["-addext", "subjectAltName=IP:127.0.0.1"],
+          ...["-addext", "basicConstraints=critical,CA:FALSE"],
+        ],
+        cwd: folder,
+        stderr: "null",
+      }).output();
+      assert.ok(success);
+    }
+    const pair = (name: string) => ({
+      cert: Deno.readTextFileSync(`${folder}/${name}.pem`),
+      key: Deno.readTextFileSync(`${folder}/${name}.key`),
+    });
+    const server = https.createServer(pair("first"), (_request, response) => {
+      response.setHeader("connection", "close");
+      response.end("ok");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+    const { port } = server.address() as { port: number };
+    try {
+      await Deno.copyFile(`${folder}/second.pem`, `${folder}/ca.pem`);
+      const client = httpClient(`tls_config: {ca_file: ${folder}/ca.pem}`, "test");
+      const ask = async () => await (await client.fetch(`https://127.0.0.1:${port}/`)).text();
+      await assert.rejects(ask());
+      await Deno.copyFile(`${folder}/first.pem`, `${folder}/ca.pem`);
+      await Deno.utime(`${folder}/ca.pem`, 1, 1);
+      assert.equal(await ask(), "ok");
+      // A file that is away for a moment changes nothing.
+      await Deno.remove(`${folder}/ca.pem`);
+      assert.equal(await ask(), "ok");
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
 });
