@@ -39,6 +39,8 @@ async function send(transport: HttpTransport, request: WebResource): Promise<Ans
   const bytes = await transport.readAll(answer, { limit: MAX_ANSWER, ...(signal && { signal }) });
   const bodyAsText = new TextDecoder().decode(bytes);
   if (/<!(?:DOCTYPE|ENTITY)/i.test(bodyAsText.slice(0, 4096))) {
+    // A page of a proxy or balancer on the way: the status says all there is to know.
+    if (status >= 300) return { request, status, headers, bodyAsText: "" };
     throw new RemoteError("unavailable", "the answer is XML with a document type", {
       retryable: false,
     });

@@ -73,8 +73,15 @@ export class SdkHandler {
     const bytes = request.method === "HEAD"
       ? (answer.body.resume(), new Uint8Array(0))
       : await this.#transport.readAll(answer, { limit: MAX_ANSWER, ...(signal && { signal }) });
-    refuseDeclarations(bytes);
-    return { response: { statusCode, headers: { ...answerHeaders }, body: bytes } };
+    let told = bytes;
+    if (hasDeclarations(bytes)) {
+      if (statusCode < 300) {
+        throw new RemoteError("unavailable", DECLARATIONS, { retryable: false });
+      }
+      // A page of a proxy or balancer on the way: the status says all there is to know.
+      told = new Uint8Array(0);
+    }
+    return { response: { statusCode, headers: { ...answerHeaders }, body: told } };
   }
 
   updateHttpClientConfig(): void {}
@@ -88,19 +95,12 @@ export class SdkHandler {
   }
 }
 
+const DECLARATIONS = "the answer is XML with a document type, which no S3 sends";
+
 /** Entities are the way to make a small document large; no S3 server needs them. */
-function refuseDeclarations(bytes: Uint8Array): void {
-  if (bytes.length === 0 || bytes[0] !== 0x3c) return;
-  const head = new TextDecoder().decode(bytes.subarray(0, 4096));
-  if (/<!(?:DOCTYPE|ENTITY)/i.test(head)) {
-    throw new RemoteError(
-      "unavailable",
-      "the answer is XML with a document type, which no S3 sends",
-      {
-        retryable: false,
-      },
-    );
-  }
+function hasDeclarations(bytes: Uint8Array): boolean {
+  if (bytes.length === 0 || bytes[0] !== 0x3c) return false;
+  return /<!(?:DOCTYPE|ENTITY)/i.test(new TextDecoder().decode(bytes.subarray(0, 4096)));
 }
 
 function bodyBytes(body: unknown): Uint8Array | undefined {

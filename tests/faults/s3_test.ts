@@ -108,6 +108,13 @@ faultTest(
           assert.equal(proxy.requests.length, 3, `${what} after ${status}`);
         }
       }
+      // What balancers answer with is a page for people.
+      const page = "<!DOCTYPE html><html><body>Bad Gateway</body></html>";
+      for (const [what, call] of calls) {
+        proxy.setRules([{ fault: { type: "answer", status: 502, body: page }, times: 2 }]);
+        await call();
+        assert.equal(proxy.requests.length, 3, `${what} after a page`);
+      }
       clock.pauses.length = 0;
       proxy.setRules([{ fault: { type: "answer", status: 503 } }]);
       await rejects(
