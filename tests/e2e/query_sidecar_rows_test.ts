@@ -146,7 +146,6 @@ scrape_configs:
       `--endpoint=${p0!.sidecar.grpc}`,
       `--endpoint=${p0!.sidecar.grpc}`,
       `--store.sd-files=${stage.folder}/sd.yaml`,
-      "--endpoint.info-timeout=1s",
     ];
     const replica = "--query.replica-label=replica";
     const querier = await stage.mneme("query", [

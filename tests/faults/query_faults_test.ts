@@ -146,7 +146,7 @@ faultTest(
     const querier = await stage.mneme("query", [
       `--endpoint=127.0.0.1:${(hole.addr as Deno.NetAddr).port}`,
       `--endpoint=${good.address}`,
-      "--endpoint.info-timeout=1s",
+      "--endpoint.info-timeout=2s",
     ]);
     const { status, body } = await ask(querier, { partial_response: "false" });
     assert.deepEqual([status, body.data.result[0].value[1]], [200, "1"]);
@@ -173,7 +173,7 @@ faultTest(
     const querier = await stage.mneme("query", [
       `--endpoint=${good.address}`,
       `--endpoint=${store.grpc}`,
-      "--endpoint.info-timeout=1s",
+      "--endpoint.info-timeout=2s",
     ]);
     await until("both stores", async () => (await ask(querier)).body.warnings === undefined);
     store.child.kill("SIGSTOP");
@@ -208,10 +208,10 @@ faultTest(
       `--endpoint=${good.address}`,
       `--endpoint=${hanging.address}`,
       "--store.response-timeout=500ms",
-      "--endpoint.info-timeout=1s",
+      "--endpoint.info-timeout=2s",
     ]);
     const { body } = await ask(querier);
-    assert.match(body.warnings[0], /^failed to receive any data in 500ms from Addr: /);
+    assert.match(body.warnings.join("\n"), /^failed to receive any data in 500ms from Addr: /m);
     assert.ok(Number(body.data.result[0].value[1]) > 1, "what came before is part of the answer");
     await assertTold(querier, hanging.address, 1);
     for (const server of [good, hanging]) await server.stop(0);
@@ -228,10 +228,13 @@ faultTest(
       const querier = await stage.mneme("query", [
         `--endpoint=${good.address}`,
         `--endpoint=${through.address}`,
-        "--endpoint.info-timeout=1s",
+        "--endpoint.info-timeout=2s",
         "--store.response-timeout=1s",
       ]);
-      assert.equal((await ask(querier)).body.data.result[0].value[1], "2001");
+      await until(
+        "a whole answer",
+        async () => (await ask(querier)).body.data.result[0]?.value[1] === "2001",
+      );
       through.arm();
       await assertTold(querier, through.address, 1);
       through.close();
@@ -256,10 +259,10 @@ faultTest("a message over the limit is refused before it is held", async (stage)
     `--endpoint=${good.address}`,
     `--endpoint=${huge.address}`,
     "--store.max-message-size=1MiB",
-    "--endpoint.info-timeout=1s",
+    "--endpoint.info-timeout=2s",
   ]);
   const { body } = await ask(querier);
-  assert.match(body.warnings[0], /ResourceExhausted desc = received message larger than max/);
+  assert.match(body.warnings.join(), /ResourceExhausted desc = received message larger than max/);
   await assertTold(querier, huge.address, 1);
   for (const server of [good, huge]) await server.stop(0);
 });
@@ -283,7 +286,7 @@ faultTest("a client that goes away ends the calls below at once", async (stage) 
   );
   const querier = await stage.mneme("query", [
     `--endpoint=${slow.address}`,
-    "--endpoint.info-timeout=1s",
+    "--endpoint.info-timeout=2s",
   ]);
   const client = new AbortController();
   const pending = fetch(`${querier.http}/api/v1/query?query=up&time=${TIME}`, {
@@ -316,7 +319,7 @@ faultTest(
     );
     const args = [
       `--endpoint=${slow.address}`,
-      "--endpoint.info-timeout=1s",
+      "--endpoint.info-timeout=2s",
       `--query.active-query-path=${stage.folder}/active`,
     ];
     const first = await stage.mneme("query", args);
@@ -367,7 +370,7 @@ faultTest("no answer is silently partial while a store is killed and restarted",
   const querier = await stage.mneme("query", [
     `--endpoint=${good.address}`,
     `--endpoint=${address}`,
-    "--endpoint.info-timeout=1s",
+    "--endpoint.info-timeout=2s",
     "--query.max-concurrent=200",
   ]);
   await until(
@@ -382,6 +385,8 @@ faultTest("no answer is silently partial while a store is killed and restarted",
   for (let i = 0; i < 20; i++) await Promise.all(Array.from({ length: 20 }, () => ask(querier)));
   const before = await memory();
   const end = Date.now() + CHAOS_SECONDS * 1000;
+  // A busy machine may miss health checks of the good one as well: that must be told, too.
+  const names = (text: string) => text.includes(address) || text.includes(good.address);
   const seen = { whole: 0, partial: 0, failed: 0, wrong: [] as string[] };
   const client = async (strict: boolean) => {
     while (Date.now() < end) {
@@ -391,8 +396,8 @@ faultTest("no answer is silently partial while a store is killed and restarted",
       );
       const value = body.data?.result[0]?.value[1];
       if (status === 200 && body.warnings === undefined && value === "100") seen.whole++;
-      else if (!strict && status === 200 && body.warnings?.[0]?.includes(address)) seen.partial++;
-      else if (strict && status === 422 && body.error.includes(address)) seen.failed++;
+      else if (!strict && status === 200 && names(body.warnings?.join() ?? "")) seen.partial++;
+      else if (strict && status === 422 && names(body.error)) seen.failed++;
       else seen.wrong.push(`${status} ${JSON.stringify(body).slice(0, 300)}`);
     }
   };
