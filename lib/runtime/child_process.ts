@@ -113,9 +113,17 @@ export class ChildProcess {
 
   /** Highest resident memory so far in bytes, or undefined where the system does not tell. */
   peakMemory(): number | undefined {
+    return this.#memory(/VmHWM:\s+(\d+) kB/);
+  }
+
+  /** Resident memory now, bytes; undefined where the system does not tell. */
+  residentMemory(): number | undefined {
+    return this.#memory(/VmRSS:\s+(\d+) kB/);
+  }
+
+  #memory(line: RegExp): number | undefined {
     try {
-      const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
-      const m = /VmHWM:\s+(\d+) kB/.exec(status);
+      const m = line.exec(Deno.readTextFileSync(`/proc/${this.pid}/status`));
       return m === null ? undefined : Number(m[1]) * 1024;
     } catch {
       return undefined;

@@ -156,14 +156,17 @@ class Input {
  * its first new part as seen.
  */
 export function joinChunks(chunks: readonly AggrChunk[]): readonly AggrChunk[] {
-  let apart = true;
+  // Only chunks of equal times can be duplicates.
+  let inOrder = true;
   for (let i = 1; i < chunks.length; i++) {
-    if (chunks[i]!.minTime <= chunks[i - 1]!.maxTime) {
-      apart = false;
+    const a = chunks[i - 1]!;
+    const b = chunks[i]!;
+    if (b.minTime < a.minTime || (b.minTime === a.minTime && b.maxTime <= a.maxTime)) {
+      inOrder = false;
       break;
     }
   }
-  if (apart) return chunks;
+  if (inOrder) return chunks;
   // The sort is stable: equal times keep the order of arrival, on which the duplicate rule depends.
   const sorted = chunks.toSorted((a, b) => a.minTime - b.minTime || a.maxTime - b.maxTime);
   const out: AggrChunk[] = [];

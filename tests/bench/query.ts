@@ -178,6 +178,7 @@ async function main(): Promise<number> {
   await servers?.query.waitUntilReady(`http://127.0.0.1:${queryHttp}/-/ready`);
   await prometheus.waitUntilReady(`http://127.0.0.1:${promHttp}/-/ready`);
 
+  const idle = [servers?.store.residentMemory(), servers?.query.residentMemory()];
   const ours = options.engine
     ? engineAsker(bucket)
     : (row: QueryRow, shift: number) => ask(`http://127.0.0.1:${queryHttp}`, row, shift);
@@ -240,12 +241,12 @@ async function main(): Promise<number> {
       `\ngeometric mean of ${counted} rows: ${
         Math.exp(logSum / Math.max(1, counted)).toFixed(2)
       }, worst ${worst.toFixed(2)}, different answers: ${different}` +
-      `\npeak memory: ${
+      `\npeak memory (idle at the start): ${
         servers === undefined
           ? ""
-          : `${servers.store.name} ${mb(servers.store.peakMemory())}, query ${
+          : `${servers.store.name} ${mb(servers.store.peakMemory())} (${mb(idle[0])}), query ${
             mb(servers.query.peakMemory())
-          }, `
+          } (${mb(idle[1])}), `
       }prometheus ${mb(prometheus.peakMemory())}`,
   );
   await Deno.remove(work, { recursive: true });
