@@ -45,7 +45,7 @@ const FOREIGN = [
   /^--(?:storage|web\.enable|web\.listen|config\.file)/,
   /^--(?:output|target|level|seconds|seed|verbose|frozen|check|parallel|build)$/,
   /^--x(?:\.|$)/,
-  /^--(?:data-dir|any-ports|once|v8-flags|max-old-space-size|allow-\w+)$/,
+  /^--(?:data-dir|any-ports|once|v8-flags|max-(?:old|semi)-space-size|allow-\w+)$/,
 ];
 
 Deno.test("flags that the operators' pages name are flags of a command", async () => {
