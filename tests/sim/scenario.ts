@@ -110,11 +110,14 @@ export function makeScenario(seed: number): Scenario {
   const blocks = [block(group, labels(0), START, long, 3, 14)];
   const late: InputBlock[] = [];
   const lateCount = random.below(3);
-  for (let i = 0; i < 5; i++) {
+  // Four blocks of two hours and the newest one; or six of eight hours, which make two days.
+  const wide = random.chance(0.2);
+  const [count, hours] = wide ? [7, 8] : [5, 2];
+  for (let i = 0; i < count; i++) {
     const replicas = vertical && random.chance(0.6) ? 2 : 1;
     for (let r = 0; r < replicas; r++) {
-      const made = block(group, labels(r), small + i * 2 * HOUR, 2, 1, 3);
-      (i >= 5 - lateCount ? late : blocks).push(made);
+      const made = block(group, labels(r), small + i * hours * HOUR, hours, wide ? 2 : 1, 3);
+      (i >= count - lateCount ? late : blocks).push(made);
     }
   }
   const badGroups = new Set<string>();
@@ -134,9 +137,10 @@ export function makeScenario(seed: number): Scenario {
     );
     blocks.push({ ...broken, files });
   }
-  const now = small + 12 * HOUR;
+  const age = count * hours + 2;
+  const now = small + age * HOUR;
   // Of all blocks only the long one expires, between the second look and the third.
-  const rawRetention = 1242 * HOUR;
+  const rawRetention = (1200 + age + 30) * HOUR;
   const end = START + long * HOUR;
   return {
     seed,
