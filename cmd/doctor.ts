@@ -60,7 +60,8 @@ export const doctor = defineCommand({
     const isJson = config.output === "json";
     console.log(isJson ? JSON.stringify(findings, null, 2) : printFindings(findings));
     const errors = findings.filter(({ severity }) => severity === "error").length;
-    if (errors > 0) throw new MnemeError("bad_data", `${errors} findings are to be mended`);
+    if (errors === 1) throw new MnemeError("bad_data", "one finding is to be mended");
+    if (errors > 1) throw new MnemeError("bad_data", `${errors} findings are to be mended`);
   },
 });
 
