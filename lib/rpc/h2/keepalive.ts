@@ -13,6 +13,12 @@ export interface KeepaliveTimes {
 
 export const KEEPALIVE: KeepaliveTimes = { silence: 20_000, repeat: 60_000, patience: 5_000 };
 
+/** A server loses little by waiting longer; its client may only be busy. */
+export const SERVER_KEEPALIVE: KeepaliveTimes = { ...KEEPALIVE, patience: 20_000 };
+
+/** A timer this much behind its time, ms, means that the process was busy with something else. */
+const LATE = 500;
+
 /** The timers of one connection. */
 export class Keepalive {
   readonly #times: KeepaliveTimes;
@@ -51,12 +57,22 @@ export class Keepalive {
   probe(time = Infinity): void {
     if (this.#over || this.#patience !== undefined || this.#lastHeard >= time) return;
     this.#ping();
-    this.#patience = setTimeout(this.#lost, this.#times.patience);
+    this.#wait();
   }
   end(): void {
     this.#over = true;
     clearTimeout(this.#watch);
     clearTimeout(this.#patience);
+  }
+
+  #wait(): void {
+    const { patience } = this.#times;
+    const due = performance.now() + patience;
+    this.#patience = setTimeout(() => {
+      // A timer that comes late was held up by this process: the answer may lie unread.
+      if (performance.now() - due > LATE) this.#wait();
+      else this.#lost();
+    }, patience);
   }
 
   #look(): void {

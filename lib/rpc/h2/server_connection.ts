@@ -32,7 +32,7 @@ import {
   SETTINGS_MAX_HEADER_LIST,
 } from "./frames.ts";
 import { encodeHeaders, type HeaderList, HpackDecoder } from "./hpack.ts";
-import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
+import { Keepalive, type KeepaliveTimes, SERVER_KEEPALIVE } from "./keepalive.ts";
 import { encodeDetails, MessageAssembler } from "./messages.ts";
 import type { Socket } from "./socket.ts";
 
@@ -367,7 +367,7 @@ export class ServerConnection implements FrameHandler {
     this.#peer = peer;
     this.io = new FrameIo(socket, this);
     this.#keepalive = new Keepalive(
-      options.keepalive ?? KEEPALIVE,
+      options.keepalive ?? SERVER_KEEPALIVE,
       () => this.io.ping(),
       () => {
         this.lost(new MnemeError("unavailable", "no answer to a ping"));
