@@ -58,12 +58,14 @@ function parseOptions(args: readonly string[]): Options {
 
 const root = new URL("../..", import.meta.url).pathname;
 const children: ChildProcess[] = [];
+/** As the packed file and the image start every part. */
+const V8_FLAGS = "--v8-flags=--max-semi-space-size=8";
 
 function mneme(name: string, args: string[]): ChildProcess {
   const child = ChildProcess.start({
     name,
     command: Deno.execPath(),
-    args: ["run", "-A", `${root}cmd/${name}.ts`, ...args],
+    args: ["run", "-A", V8_FLAGS, `${root}cmd/${name}.ts`, ...args],
   });
   children.push(child);
   return child;
