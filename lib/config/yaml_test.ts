@@ -67,7 +67,7 @@ const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"].concat(
 ).join("\n");
 
 const REFUSED: readonly [string, string, RegExp][] = [
-  ["duplicate keys", "a: 1\nb: 2\na: 3\n", /^f\.yml: line 3: Map keys must be unique$/],
+  ["duplicate keys", "a: 1\nb: 2\na: 3\n", /^f\.yml: line 3: key 'a' is given twice$/],
   ["a missing bracket", "a: [1, 2\nb: 3\n", /^f\.yml: line \d: [^\n]+$/],
   ["a tab as indent", "a:\n\tb: 1\n", /^f\.yml: line 2: [^\n]+$/],
   ["__proto__", "x:\n  __proto__: {a: 1}\n", /^f\.yml: line 2: key '__proto__' is not allowed$/],
@@ -111,7 +111,7 @@ Deno.test("splitYamlStream() names the line of an error in the stream and bounds
   for await (const doc of splitYamlStream(pieces("a: 1\n---\nb: 1\nb: 2\n", 5))) {
     if (doc.firstLine > 1) {
       assert.throws(() => parseYaml(doc.text, { name: "stdin", firstLine: doc.firstLine }), {
-        message: "stdin: line 4: Map keys must be unique",
+        message: "stdin: line 4: key 'b' is given twice",
       });
     }
     docs.push(doc);

@@ -294,5 +294,5 @@ Deno.test("stripReplicaLabels() restores the order that taking labels off destro
 });
 
 Deno.test("the benchmark runs at its small size", async () => {
-  assert.equal((await runBench(bench, { size: "small" })).length, 6);
+  assert.equal((await runBench(bench, { size: "small" })).length, 8);
 });
