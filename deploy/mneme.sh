@@ -1,7 +1,6 @@
 #!/bin/sh
-# Starts Mneme in its image, with the least permissions its flags need. Small semi-spaces save up to
-# 80 MB. MNEME_V8_FLAGS, such as --max-old-space-size=8192, go to the runtime as well.
+# Starts Mneme in its image, with the least permissions its flags need.
 . /app/permissions.sh
 mneme_exec deno "--quiet --no-config --no-lock --no-remote --no-npm --no-code-cache \
-  --unstable-no-legacy-abort --v8-flags=--max-semi-space-size=8${MNEME_V8_FLAGS:+,$MNEME_V8_FLAGS}" \
+  --unstable-no-legacy-abort $(mneme_v8 "${1:-}")" \
   /app/cmd/main.js "$@"

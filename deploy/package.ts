@@ -53,7 +53,7 @@ if [ ! -x "$dir/deno" ]; then
 fi
 export DENO_DIR="\${DENO_DIR:-$home/deno}" DENO_NO_UPDATE_CHECK=1
 . "$dir/permissions.sh"
-mneme_exec "$dir/deno" "--quiet --no-config --no-lock --no-remote --no-npm --unstable-no-legacy-abort --v8-flags=--max-semi-space-size=8\${MNEME_V8_FLAGS:+,$MNEME_V8_FLAGS}" "$dir/app/cmd/main.js" "$@"
+mneme_exec "$dir/deno" "--quiet --no-config --no-lock --no-remote --no-npm --unstable-no-legacy-abort $(mneme_v8 "\${1:-}")" "$dir/app/cmd/main.js" "$@"
 `;
   return text.replace("LINES", String(text.split("\n").length));
 }

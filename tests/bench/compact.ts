@@ -54,7 +54,7 @@ async function run(bucket: string, folder: string, args: readonly string[]): Pro
       "-A",
       "--no-check",
       // As the images start it.
-      "--v8-flags=--max-semi-space-size=8",
+      "--v8-flags=--max-semi-space-size=4",
       `${root}cmd/main.ts`,
       "compact",
       `--objstore.config=${JSON.stringify({ type: "FILESYSTEM", config: { directory: bucket } })}`,
