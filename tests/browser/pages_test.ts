@@ -122,6 +122,8 @@ const STEPS: readonly (readonly [string, Step])[] = [
       await page.mouse.move(plot.x + plot.width - 400, plot.y + 50);
       await page.mouse.down();
       await page.mouse.move(plot.x + plot.width - 2, plot.y + 60, { steps: 4 });
+      // To the very end: the servers are young, earlier there may be nothing to see.
+      await page.mouse.move(plot.x + plot.width + 30, plot.y + 60, { steps: 4 });
       await page.mouse.up();
       const range = page.getByRole("textbox", { name: "Range", exact: true });
       await until("a shorter range", async () => /^\d+m/.test(await range.inputValue()));
