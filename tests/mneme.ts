@@ -84,6 +84,20 @@ export async function until<T>(
   throw new Error(`${what}: not within ${timeoutMs} ms`, { cause: last });
 }
 
+/** Stops a server in mid-air: returns once it no longer answers, which may be a while after the signal. */
+export async function freeze(server: { readonly child: ChildProcess; readonly http: string }) {
+  server.child.kill("SIGSTOP");
+  await until(`${server.child.name} to stand still`, async () => {
+    try {
+      const answer = await fetch(`${server.http}/-/healthy`, { signal: AbortSignal.timeout(500) });
+      await answer.body?.cancel();
+      return false;
+    } catch {
+      return true;
+    }
+  });
+}
+
 /** A set of processes and folders that disappears at the end of a test. */
 export class Stage implements AsyncDisposable {
   readonly folder: string;

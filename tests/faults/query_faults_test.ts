@@ -10,7 +10,7 @@ import { type RpcServer, serveRpc } from "../../lib/rpc/mod.ts";
 import { infoService, type Series, type Store, storeService } from "../../lib/storeapi/mod.ts";
 import { encodeSeriesData, floatSeries } from "../../lib/storeapi/testing/fixtures.ts";
 import { MemoryStore } from "../../lib/storeapi/testing/memory_store.ts";
-import { copyTree, type Server, Stage, until } from "../mneme.ts";
+import { copyTree, freeze, type Server, Stage, until } from "../mneme.ts";
 
 const START = 1_790_208_000_000;
 const TIME = String(START / 1000 + 1800);
@@ -176,7 +176,7 @@ faultTest(
       "--endpoint.info-timeout=2s",
     ]);
     await until("both stores", async () => (await ask(querier)).body.warnings === undefined);
-    store.child.kill("SIGSTOP");
+    await freeze(store);
     try {
       await assertTold(querier, store.grpc, 1);
       await assertTold(querier, store.grpc, 1);

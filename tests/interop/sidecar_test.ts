@@ -10,7 +10,7 @@ import {
   type Series,
   type SeriesRequest,
 } from "../../lib/storeapi/mod.ts";
-import { type PrometheusServer, type Server, Stage, until } from "../mneme.ts";
+import { freeze, type PrometheusServer, type Server, Stage, until } from "../mneme.ts";
 
 const EXTERNAL = { cluster: "eu1", replica: "0", tenant: "team-eu" };
 const context: CallContext = { signal: new AbortController().signal, tenant: "" };
@@ -234,7 +234,7 @@ testWithPrometheus("sidecar waits for a Prometheus, and for it to come back", as
     await until("readiness without a restart", ready, 10_000);
 
     // Stopped with open connections: the caller's deadline holds.
-    third.child.kill("SIGSTOP");
+    await freeze(third);
     try {
       const began = performance.now();
       const deadline = { ...context, signal: AbortSignal.timeout(1000) };
