@@ -68,7 +68,7 @@ export interface PrometheusServer {
 export async function until<T>(
   what: string,
   ready: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs;
   let last: unknown;

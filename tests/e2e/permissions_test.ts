@@ -68,7 +68,7 @@ Deno.test("every command runs with the permissions its flags ask for", async () 
           const answer = await fetch(`${http}/-/healthy`);
           await answer.body?.cancel();
           return answer.ok;
-        }, 60_000);
+        });
         const page = await (await fetch(`${http}/metrics`)).text();
         assert.match(page, /^process_resident_memory_bytes /m);
       } finally {
@@ -138,7 +138,7 @@ Deno.test("nothing outside of the folders of the flags can be written to, and no
         const answer = await fetch(`${store.http}/-/healthy`);
         await answer.body?.cancel();
         return answer.ok;
-      }, 60_000);
+      });
     } finally {
       await store.child.stop();
     }

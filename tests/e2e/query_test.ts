@@ -128,9 +128,11 @@ processTest("a store that dies is told in every answer, and used again at once",
   const labels = await ask(querier, "label/job/values");
   assert.equal(labels.status, 200);
   assert.match(labels.body.warnings[0], /^fetch label values from store Addr: /);
-  const stores = await ask(querier, "stores");
-  const dead = stores.body.data.store.find((s: { name: string }) => s.name === grpc);
-  assert.match(dead.lastError, /connect/);
+  await until("the list of stores tells why", async () => {
+    const { body } = await ask(querier, "stores");
+    const dead = body.data.store.find((s: { name: string }) => s.name === grpc);
+    return /connect/.test(dead.lastError ?? "");
+  });
   await startStore();
   await until("the store is used again", async () => {
     const { body } = await ask(querier, "query", count);

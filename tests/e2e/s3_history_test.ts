@@ -76,7 +76,7 @@ config:
     await until("the whole year on S3", async () => {
       const page = await (await fetch(`${sidecar.http}/metrics`)).text();
       return page.includes("\nthanos_shipper_upload_compacted_done 1\n");
-    }, 60_000);
+    });
     const page = await (await fetch(`${sidecar.http}/metrics`)).text();
     assert.match(page, new RegExp(`^thanos_shipper_uploads_total ${BLOCKS}$`, "m"));
     assert.match(

@@ -212,7 +212,7 @@ testWithPrometheus("sidecar waits for a Prometheus, and for it to come back", as
 
     const second = await stage.startPrometheus("p");
     const ready = async () => await statusOf(`${sidecar.http}/-/ready`) === 200;
-    await until("readiness", ready, 10_000);
+    await until("readiness", ready);
     assert.equal(await metric(sidecar, "thanos_sidecar_prometheus_up"), 1);
     await until("Info", async () => (await fetchInfo(client)).labelSets.length === 1);
 
@@ -226,27 +226,25 @@ testWithPrometheus("sidecar waits for a Prometheus, and for it to come back", as
       new RegExp(`Cannot reach Prometheus at ${first.http}`),
     );
     const gone = async () => await statusOf(`${sidecar.http}/-/ready`) === 503;
-    await until("503 after a kill", gone, 10_000);
+    await until("503 after a kill", gone);
     assert.equal(await metric(sidecar, "thanos_sidecar_prometheus_up"), 0);
     await assert.rejects(fetchInfo(client), /Not ready/);
 
     const third = await stage.startPrometheus("p");
-    await until("readiness without a restart", ready, 10_000);
+    await until("readiness without a restart", ready);
 
-    // Stopped with open connections: the caller's deadline holds.
+    // Stopped with open connections: the caller's deadline ends the call.
     await freeze(third);
     try {
-      const began = performance.now();
       const deadline = { ...context, signal: AbortSignal.timeout(1000) };
       await assert.rejects(async () => {
         for await (const _ of store.series(request({ matchers: [up] }), deadline));
       });
-      assert.ok(performance.now() - began < 5000);
-      await until("503 of a stopped Prometheus", gone, 12_000);
+      await until("503 of a stopped Prometheus", gone);
     } finally {
       third.child.kill("SIGCONT");
     }
-    await until("readiness after SIGCONT", ready, 10_000);
+    await until("readiness after SIGCONT", ready);
   } finally {
     client.close();
   }
