@@ -97,11 +97,7 @@ export class PlanRunner {
     const sources = await mapPool(
       ids,
       options.fetchConcurrency,
-      (id) =>
-        this.#parts.local.fetch(id, group.key, {
-          concurrency: options.fileConcurrency,
-          ...(signal === undefined ? {} : { signal }),
-        }),
+      (id) => this.#fetch(id, group.key, signal),
     );
     const merging = clock.now();
     const outcome = await this.#job(
