@@ -65,6 +65,8 @@ export class CompactMetrics {
   readonly mergeSeconds: Counter;
   readonly tsdbCompactions: Counter;
   readonly tsdbVertical: Counter;
+  readonly tsdbSeconds: Observer;
+  readonly tsdbPopulating: Gauge;
 
   constructor(metrics: Metrics) {
     const count = (name: string, help: string) => metrics.counter(`thanos_compact_${name}`, help);
@@ -186,5 +188,36 @@ export class CompactMetrics {
       "prometheus_tsdb_vertical_compactions_total",
       "Total number of compactions done on overlapping blocks.",
     );
+    this.tsdbSeconds = metrics.histogram(
+      "prometheus_tsdb_compaction_duration_seconds",
+      "Duration of compaction runs",
+      powers(1, 2, 14),
+    );
+    this.tsdbPopulating = metrics.gauge(
+      "prometheus_tsdb_compaction_populating_block",
+      "Set to the number of blocks that are currently being written to the disk.",
+    );
+    // These three tell of chunks that come from a head, which a compactor of blocks never sees: they
+    // stay empty here as elsewhere, and are there because dashboards ask for them.
+    for (
+      const [name, help, buckets] of [
+        ["size_bytes", "Final size of chunks on their first compaction", powers(32, 1.5, 12)],
+        [
+          "samples",
+          "Final number of samples on their first compaction",
+          powers(4, 1.5, 12),
+        ],
+        [
+          "range_seconds",
+          "Final time range of chunks on their first compaction",
+          powers(100, 4, 10),
+        ],
+      ] as const
+    ) metrics.histogram(`prometheus_tsdb_compaction_chunk_${name}`, help, buckets);
   }
+}
+
+/** `count` bounds, each `factor` times the one before. */
+function powers(start: number, factor: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => start * factor ** i);
 }

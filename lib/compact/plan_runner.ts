@@ -99,7 +99,6 @@ export class PlanRunner {
       options.fetchConcurrency,
       (id) => this.#fetch(id, group.key, signal),
     );
-    const merging = clock.now();
     const outcome = await this.#job(
       group,
       sources,
@@ -107,7 +106,6 @@ export class PlanRunner {
       { ulid, level: plan.meta.compaction.level, repair: false },
       signal,
     );
-    metrics.mergeSeconds.inc((clock.now() - merging) / 1000);
     if (outcome.kind !== "compacted") {
       return await this.#odd(group, plan, directory, outcome, signal);
     }
@@ -164,7 +162,7 @@ export class PlanRunner {
     result: Pick<CompactOrder, "ulid" | "level" | "repair">,
     signal: AbortSignal | undefined,
   ): Promise<CompactOutcome> {
-    const { options, jobs } = this.#parts;
+    const { options, jobs, clock, metrics } = this.#parts;
     const { labels, resolution, extensions } = group;
     const order: CompactOrder = {
       ...result,
@@ -176,7 +174,18 @@ export class PlanRunner {
       skipOutOfOrder: options.skipOutOfOrder,
       acceptMalformedIndex: options.acceptMalformedIndex,
     };
-    return this.#gate.run(() => jobs.run(order, signal), signal);
+    return this.#gate.run(async () => {
+      const started = clock.now();
+      metrics.tsdbPopulating.inc();
+      try {
+        return await jobs.run(order, signal);
+      } finally {
+        metrics.tsdbPopulating.dec();
+        const seconds = (clock.now() - started) / 1000;
+        metrics.mergeSeconds.inc(seconds);
+        metrics.tsdbSeconds.observe(seconds);
+      }
+    }, signal);
   }
 
   /** Blocks that share a source would count its samples twice, or hide that some are lost. */
