@@ -486,8 +486,30 @@ class Parser {
 
 /** A finite number as `%f` prints it. */
 function fixed(x: number): string {
-  if (Math.abs(x) < 1e21) return x.toFixed(6);
-  return `${BigInt(x)}.000000`;
+  const size = Math.abs(x);
+  if (size < 1e21) return x.toFixed(6);
+  // 53 bits and a power of two, in limbs of six decimal digits, the lowest first.
+  let whole = size;
+  let doublings = 0;
+  while (whole >= 2 ** 53) {
+    whole /= 2;
+    doublings++;
+  }
+  const limbs: number[] = [];
+  for (; whole > 0; whole = Math.floor(whole / 1e6)) limbs.push(whole % 1e6);
+  for (; doublings > 0; doublings--) {
+    let carry = 0;
+    for (let i = 0; i < limbs.length; i++) {
+      const twice = limbs[i]! * 2 + carry;
+      limbs[i] = twice % 1e6;
+      carry = twice >= 1e6 ? 1 : 0;
+    }
+    if (carry > 0) limbs.push(carry);
+  }
+  const digits = limbs.map((limb, i) =>
+    i === limbs.length - 1 ? String(limb) : String(limb).padStart(6, "0")
+  );
+  return `${x < 0 ? "-" : ""}${digits.reverse().join("")}.000000`;
 }
 
 /** The node that carries offset and `@`. */

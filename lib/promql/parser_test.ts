@@ -248,3 +248,18 @@ Deno.test("parseExpr() answers damaged queries with a tree or a ParseError insid
   }
   assert.ok(valid > 200, `only ${valid} were valid`);
 });
+
+Deno.test("times beyond all bounds are told with all their digits", () => {
+  for (
+    const text of ["1e20", "1e21", "1.5e22", "-1e23", "123456789e40", "1.7976931348623157e308"]
+  ) {
+    assert.throws(
+      () => parseExpr(`up @ ${text}`),
+      (e: unknown) =>
+        (e as Error).message.endsWith(
+          `timestamp out of bounds for @ modifier: ${BigInt(Number(text))}.000000`,
+        ),
+      text,
+    );
+  }
+});
