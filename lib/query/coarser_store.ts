@@ -40,6 +40,7 @@ const NOTHING_YET: SeriesFrame = { series: [], warnings: [] };
 
 /** A store and, where it has nothing as fine as asked for, its coarser data. */
 export class CoarserStore implements Store {
+  readonly holdsFrames = true;
   readonly #store: Store;
   readonly #info: () => ComponentInfo;
 
@@ -105,11 +106,8 @@ export class CoarserStore implements Store {
       let bytes = 0;
       for (const frame of answers.flat()) bytes += frame.bytes ?? 0;
       yield { series: [], warnings: [], bytes };
-      yield* mergeSeries(answers.map(replay), {
-        batchSize: FRAME_SERIES,
-        limit: 0,
-        signal: context.signal,
-      });
+      // Without the call's signal: after a time-out as well, what had come is to be given.
+      yield* mergeSeries(answers.map(replay), { batchSize: FRAME_SERIES, limit: 0 });
     }
     if (failure !== undefined) throw failure.error;
   }

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { MnemeError } from "../base/mod.ts";
 import { coarseChunk, rawChunks } from "../dedup/testing/coarse.ts";
 import { labelsFromRecord, makeMatcher, RESOLUTION_1H, RESOLUTION_5M } from "../model/mod.ts";
-import type {
-  ComponentInfo,
-  SeriesFrame,
-  SeriesRequest,
-  Store,
-  StoreInfo,
+import {
+  type CallContext,
+  type ComponentInfo,
+  type ProxyOptions,
+  type SeriesFrame,
+  type SeriesRequest,
+  type Store,
+  type StoreInfo,
+  StoreProxy,
 } from "../storeapi/mod.ts";
 import { callContext, floatSeries, seriesRequest } from "../storeapi/testing/fixtures.ts";
 import { CoarserStore } from "./coarser_store.ts";
@@ -21,8 +24,13 @@ const LABELS = labelsFromRecord({ __name__: "m", cluster: "eu1" });
 class Stranger implements Store {
   readonly requests: SeriesRequest[] = [];
   failAt = Infinity;
+  /** Number of the answer after whose frames nothing more comes, not even its end. */
+  hangAfter = Infinity;
 
-  async *series(request: SeriesRequest): AsyncIterable<SeriesFrame> {
+  async *series(
+    request: SeriesRequest,
+    { signal }: CallContext = callContext(),
+  ): AsyncIterable<SeriesFrame> {
     await Promise.resolve();
     this.requests.push(request);
     if (this.requests.length >= this.failAt) throw new MnemeError("unavailable", "gone");
@@ -41,6 +49,12 @@ class Stranger implements Store {
       warnings: [],
       bytes: 9,
     };
+    if (this.requests.length < this.hangAfter) return;
+    await new Promise((_, reject) =>
+      signal.aborted
+        ? reject(signal.reason)
+        : signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+    );
   }
   labelNames = () => Promise.resolve({ values: [], warnings: [] });
   labelValues = () => Promise.resolve({ values: [], warnings: [] });
@@ -147,4 +161,59 @@ Deno.test("a second question that fails fails the call, after what had come", as
     for await (const frame of stream) series += frame.series.length;
   }, { kind: "unavailable" });
   assert.equal(series, 1);
+});
+
+Deno.test("frames that had come before a store fell silent are part of the answer, with a warning", async () => {
+  const limits: [Partial<ProxyOptions>, RegExp][] = [
+    [{ responseTimeout: 20 }, /failed to receive any data in 20ms from Addr: stranger:1 /],
+    [{ requestTimeout: 40 }, /receive series from Addr: stranger:1 .*DeadlineExceeded/],
+    [
+      { silence: 10, probeTimeout: 10 },
+      /receive series from Addr: stranger:1 .*no data for 10ms and no answer to a health probe/,
+    ],
+  ];
+  const told = info();
+  const asked = async (
+    hangAfter: number,
+    limit: Partial<ProxyOptions>,
+    partialResponse: "warn" | "abort",
+  ) => {
+    const stranger = new Stranger();
+    stranger.hangAfter = hangAfter;
+    const proxy = new StoreProxy({
+      stores: () => [{
+        address: "stranger:1",
+        store: new CoarserStore(stranger, () => told),
+        labelSets: told.labelSets,
+        info: told.store!,
+        unhealthy: undefined,
+        probe: () => new Promise(() => {}),
+      }],
+      ...limit,
+    });
+    const request = seriesRequest({
+      coarserWhereMissing: true,
+      matchers: [makeMatcher("=", "__name__", "m")],
+      partialResponse,
+      ...days(3, 5),
+    });
+    const frames: SeriesFrame[] = [];
+    for await (const frame of proxy.series(request, callContext())) frames.push(frame);
+    return {
+      warnings: frames.flatMap((f) => f.warnings),
+      minutes: frames.flatMap((f) => f.series.flatMap((s) => s.chunks))
+        .filter((c) => c.raw === undefined).length,
+      series: frames.flatMap((f) => f.series).length,
+    };
+  };
+  for (const [limit, warning] of limits) {
+    // In the middle of the first answer, and of the second one.
+    for (const [hangAfter, minutes] of [[1, 0], [2, 1]] as const) {
+      const partial = await asked(hangAfter, limit, "warn");
+      assert.equal(partial.warnings.length, 1, String(partial.warnings));
+      assert.match(partial.warnings[0]!, warning);
+      assert.deepEqual([partial.series, partial.minutes], [1, minutes]);
+      await assert.rejects(asked(hangAfter, limit, "abort"), warning);
+    }
+  }
 });

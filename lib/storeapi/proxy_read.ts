@@ -68,8 +68,28 @@ export async function* readStore(
     probe: store.probe,
     probeTimeout: options.probeTimeout ?? PROBE_TIMEOUT,
   });
+  const accept = (frame: SeriesFrame): SeriesFrame => {
+    firstFrame ??= monotonic() - began;
+    if (frame.series.length > 0 || frame.warnings.length > 0) counts.frames++;
+    counts.bytes += frame.bytes ?? 0;
+    counts.series += frame.series.length;
+    for (let i = 0; i < frame.series.length; i++) {
+      const { chunks } = frame.series[i]!;
+      counts.chunks += chunks.length;
+      for (let k = 0; k < chunks.length; k++) counts.samples += samplesOf(chunks[k]!);
+    }
+    const series = wellFormedSeries(frame.series, () => options.onRepaired?.(store.address));
+    const room = MAX_WARNINGS - warned;
+    warned += frame.warnings.length;
+    return frame.warnings.length <= room && series === frame.series ? frame : {
+      ...frame,
+      series,
+      warnings: frame.warnings.slice(0, Math.max(0, room)),
+    };
+  };
   let failure: string | undefined;
   let iterator: AsyncIterator<SeriesFrame> | undefined;
+  let awaited: Promise<IteratorResult<SeriesFrame>> | undefined;
   try {
     if (store.unhealthy !== undefined) {
       failure = `fetch series for ${setsText(store)} ${storeText(store)}: ${store.unhealthy}`;
@@ -77,29 +97,11 @@ export async function* readStore(
       const calls = store.store.series(request, { ...context, signal: limited.signal });
       iterator = calls[Symbol.asyncIterator]();
       for (;;) {
-        const step = await watch.next(iterator.next());
+        awaited = iterator.next();
+        const step = await watch.next(awaited);
+        awaited = undefined;
         if (step.done) break;
-        const frame = step.value;
-        firstFrame ??= monotonic() - began;
-        if (frame.series.length > 0 || frame.warnings.length > 0) counts.frames++;
-        counts.bytes += frame.bytes ?? 0;
-        counts.series += frame.series.length;
-        for (let i = 0; i < frame.series.length; i++) {
-          const { chunks } = frame.series[i]!;
-          counts.chunks += chunks.length;
-          for (let k = 0; k < chunks.length; k++) counts.samples += samplesOf(chunks[k]!);
-        }
-        const series = wellFormedSeries(
-          frame.series,
-          () => options.onRepaired?.(store.address),
-        );
-        const room = MAX_WARNINGS - warned;
-        warned += frame.warnings.length;
-        yield frame.warnings.length <= room && series === frame.series ? frame : {
-          ...frame,
-          series,
-          warnings: frame.warnings.slice(0, Math.max(0, room)),
-        };
+        yield accept(step.value);
       }
     }
   } catch (error) {
@@ -112,6 +114,14 @@ export async function* readStore(
     } else if (firstFrame === undefined && errorKind(error) === "unavailable") {
       failure = `fetch series for ${setsText(store)} ${storeText(store)}: ${rpcText(error)}`;
     } else failure = `receive series from ${storeText(store)}: ${rpcText(error)}`;
+    if (store.store.holdsFrames === true && request.partialResponse !== "abort") {
+      // Its call is over; what had come until then is part of the answer.
+      limited.stop();
+      for await (const frame of remaining(iterator, awaited)) {
+        throwIfAborted(context.signal);
+        yield accept(frame);
+      }
+    }
   } finally {
     watch.close();
     // Tells the store that nobody reads on; what it answers does not matter any more.
@@ -142,6 +152,23 @@ export async function* readStore(
       : new RpcError(STATUS_ABORTED, failure);
   }
   yield { series: [], warnings: [failure] };
+}
+
+/** What a call whose signal was aborted still gives, from the frame that was waited for on. */
+async function* remaining(
+  iterator: AsyncIterator<SeriesFrame> | undefined,
+  awaited: Promise<IteratorResult<SeriesFrame>> | undefined,
+): AsyncIterable<SeriesFrame> {
+  if (iterator === undefined) return;
+  try {
+    for (let next = awaited; next !== undefined; next = iterator.next()) {
+      const step = await next;
+      if (step.done) return;
+      yield step.value;
+    }
+  } catch {
+    // The failure that is told already, or the abort itself.
+  }
 }
 
 /** Number of samples as the chunk's header says; of an aggregate, that of one part. */

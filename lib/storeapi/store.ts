@@ -43,6 +43,11 @@ export interface StoreReport {
  * chunks may stick out of the asked range. Errors are MnemeErrors.
  */
 export interface Store {
+  /**
+   * True when series() holds frames back to put them in order: those that had come are still given
+   * when the call's signal is aborted, before its failure.
+   */
+  readonly holdsFrames?: boolean;
   series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame>;
   /**
    * The same answer as SeriesResponse messages of up to `responseBatchSize` series, for stores that
