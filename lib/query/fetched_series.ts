@@ -20,7 +20,7 @@ import type { SelectedSeries, SelectHints } from "../promql/mod.ts";
 import type { AggrChunk, SeriesFrame } from "../storeapi/mod.ts";
 import { PackedChunks } from "./packed_chunks.ts";
 import type { Coverage, QueryRecorder } from "./query_recorder.ts";
-import { Stretches } from "./stretches.ts";
+import { fillingsOf, isTold, Stretches } from "./stretches.ts";
 
 /** What fetched series are for. */
 export interface FetchedUse {
@@ -57,6 +57,8 @@ export class FetchedSeries implements SelectedSeries {
   #open: readonly AggrChunk[] | undefined;
   readonly #read = new Stretches();
   readonly #filled = new Stretches();
+  /** Those of the filled stretches that the user is told of. */
+  readonly #told = new Stretches();
   readonly #reader = new SeriesReader();
   readonly #layered = new LayeredReader(this.#reader);
   readonly #refinement: (resolution: number) => Refinement | undefined;
@@ -87,19 +89,19 @@ export class FetchedSeries implements SelectedSeries {
   /** The last frame was taken in. */
   end(): this {
     this.#settle();
-    const filling = this.#filled.list();
-    this.#read.addAll(filling);
+    this.#read.addAll(this.#filled.list());
     for (const { resolution, minTime, maxTime } of this.#read.list()) {
       this.#use.recorder?.covered(resolution, minTime, maxTime);
     }
-    this.infos = filling.map(coarserText);
+    this.infos = this.#told.list().map(coarserText);
     return this;
   }
 
   /** The newest series is complete. */
   #settle(): void {
     if (this.#open === undefined) return;
-    const { maxResolution, hints: { start, end } } = this.#use;
+    const { maxResolution, hints } = this.#use;
+    const { start, end } = hints;
     const { asked, coarse } = splitLayers(inTimeOrder(this.#open), maxResolution);
     this.#open = undefined;
     this.#read.addChunks(asked, start, end);
@@ -109,7 +111,10 @@ export class FetchedSeries implements SelectedSeries {
     this.#ends.push(this.#packed.length);
     let finer = asked;
     for (const { resolution, chunks } of coarse) {
-      this.#filled.addFilling(resolution, chunks, finer, start, end);
+      for (const filling of fillingsOf(resolution, chunks, finer, start, end)) {
+        this.#filled.add(resolution, filling);
+        if (isTold(resolution, filling, hints)) this.#told.add(resolution, filling);
+      }
       finer = [...finer, ...chunks];
     }
   }

@@ -1,6 +1,7 @@
 /** Which resolution served which stretch of time. */
 import { chunkResolution, rangesOf, TimeRanges } from "../dedup/mod.ts";
-import { RESOLUTION_RAW } from "../model/mod.ts";
+import { RESOLUTION_5M, RESOLUTION_RAW } from "../model/mod.ts";
+import type { SelectHints } from "../promql/mod.ts";
 import type { AggrChunk } from "../storeapi/mod.ts";
 import type { Coverage } from "./query_recorder.ts";
 
@@ -39,24 +40,9 @@ export class Stretches {
     if (resolution >= 0) this.#add(resolution, from, to, minTime, maxTime);
   }
 
-  /** Notes chunks of a coarser resolution where `finer` chunks of the same series cover nothing. */
-  addFilling(
-    resolution: number,
-    chunks: readonly AggrChunk[],
-    finer: readonly AggrChunk[],
-    minTime: number,
-    maxTime: number,
-  ): void {
-    const covered = rangesOf(finer, resolution);
-    // A point stands for the window that it ends.
-    const back = resolution - 1;
-    for (const chunk of chunks) {
-      covered.eachGap(
-        chunk.minTime - back,
-        chunk.maxTime,
-        (from, to) => this.#add(resolution, from, to, minTime, maxTime),
-      );
-    }
+  /** Notes a stretch that a resolution fills. */
+  add(resolution: number, { from, to }: Filling): void {
+    this.#of(resolution).add(from, to);
   }
 
   #add(resolution: number, from: number, to: number, minTime: number, maxTime: number): void {
@@ -82,4 +68,67 @@ export class Stretches {
     }
     return list.sort((a, b) => a.minTime - b.minTime || a.resolution - b.resolution);
   }
+}
+
+/** A stretch of one series that coarser data fill. Units: ms, inclusive. */
+export interface Filling {
+  readonly from: number;
+  readonly to: number;
+  /** Where finer data end close before it and begin close after it, within what is read; else ∓∞. */
+  readonly previous: number;
+  readonly next: number;
+}
+
+/** Where chunks of a coarser resolution fill what `finer` ones leave open in [minTime, maxTime]. */
+export function fillingsOf(
+  resolution: number,
+  chunks: readonly AggrChunk[],
+  finer: readonly AggrChunk[],
+  minTime: number,
+  maxTime: number,
+): Filling[] {
+  const covered = rangesOf(finer, resolution);
+  const there = new TimeRanges(resolution);
+  // A point stands for the window that it ends.
+  for (const chunk of chunks) there.add(chunk.minTime - resolution + 1, chunk.maxTime);
+  const fillings: Filling[] = [];
+  for (let i = 0; i < there.size; i++) {
+    const first = Math.max(there.starts[i]!, minTime);
+    const last = Math.min(there.ends[i]!, maxTime);
+    if (first > last) continue;
+    // Looked at with what is beside it: the last point may be older than the last fine sample.
+    const near = [first - resolution, last + resolution] as const;
+    covered.eachGap(...near, (gapFrom, gapTo) => {
+      const from = Math.max(gapFrom, first);
+      const to = Math.min(gapTo, last);
+      if (from > to) return;
+      const previous = gapFrom > near[0] && gapFrom > minTime ? gapFrom - 1 : -Infinity;
+      const next = gapTo < near[1] && gapTo < maxTime ? gapTo + 1 : Infinity;
+      fillings.push({ from, to, previous, next });
+    });
+  }
+  return fillings;
+}
+
+/** A hole of an answer that is no longer than this (ms) is one that nobody would look into. */
+const SEAM = RESOLUTION_5M;
+
+/**
+ * Whether the user is told of a filling: where the answer would have a hole without it.
+ *
+ * A step that finds finer data in its window has an answer anyway, so what a filling adds to such
+ * windows (the lookback of an instant selector, at most one interval of a range) is not told, and
+ * neither is a stretch of steps that is shorter than five minutes beside finer data: raw data begin
+ * some seconds after the block that holds them.
+ */
+export function isTold(
+  resolution: number,
+  { from, to, previous, next }: Filling,
+  hints: Pick<SelectHints, "start" | "end" | "range" | "window">,
+): boolean {
+  const { start, end, range, window = range } = hints;
+  const shared = range > 0 ? Math.min(range, resolution) : window;
+  const first = Math.max(start + shared - 1, previous + shared, from);
+  const last = Math.min(end, to + window, next - 1);
+  return first <= last && (last - first >= SEAM || previous === -Infinity && next === Infinity);
 }

@@ -173,3 +173,26 @@ Deno.test("a strict querier answers nothing where nothing as fine as asked for i
     assert.deepEqual(coverage.map((c) => c.resolution), [300_000]);
   }
 });
+
+Deno.test("a range that begins where raw data begin has no word about what lies before", async () => {
+  if ((await Deno.stat(GOLDEN).catch(() => undefined)) === undefined) {
+    console.log(`skipped: ${GOLDEN} is not there`);
+    return;
+  }
+  const young = (meta: BlockMeta) => meta.compaction.level < LONG_LEVEL;
+  const seam = T0 + 14 * DAY;
+  for (const resolution of [300_000, 3_600_000]) {
+    const store = await storeOf((meta) => resolutionOf(meta) >= resolution || young(meta));
+    for (const each of [store, asStranger(store)]) {
+      for (const [query] of QUERIES) {
+        const start = query.includes("offset 1d") ? seam + DAY : seam;
+        // Long ranges reach into what lies before, and that is told.
+        if (/\[(?:1h|30m:)/.test(query)) continue;
+        const infos = async (from: number) =>
+          (await ask(each, query, { start: from, end: start + HOUR, step: MINUTE })).infos;
+        assert.deepEqual(await infos(start), [], query);
+        assert.equal((await infos(start - 10 * MINUTE)).length, 1, query);
+      }
+    }
+  }
+});
