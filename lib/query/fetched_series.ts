@@ -86,14 +86,14 @@ export class FetchedSeries implements SelectedSeries {
     }
   }
 
-  /** The last frame was taken in. */
-  end(): this {
+  /** The last frame was taken in; `infos` are to be told besides those about the data. */
+  end(infos: readonly string[]): this {
     this.#settle();
     this.#read.addAll(this.#filled.list());
     for (const { resolution, minTime, maxTime } of this.#read.list()) {
       this.#use.recorder?.covered(resolution, minTime, maxTime);
     }
-    this.infos = this.#told.list().map(coarserText);
+    this.infos = [...infos, ...this.#told.list().map(coarserText)];
     return this;
   }
 

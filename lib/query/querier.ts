@@ -5,6 +5,7 @@ import { compareUtf8, MnemeError, SlabPool } from "../base/mod.ts";
 import type { DedupFunction } from "../dedup/mod.ts";
 import { compareLabels, equalLabels, type Labels, type Matcher, MAX_TIME } from "../model/mod.ts";
 import type { CallContext, PartialResponseStrategy, ShardInfo, Store } from "../storeapi/mod.ts";
+import { ExternalOnly } from "./external_only.ts";
 import { proxyError } from "./proxy_error.ts";
 import type { QueryRecorder } from "./query_recorder.ts";
 import { QuerierStorage } from "./storage_adapter.ts";
@@ -105,6 +106,7 @@ export class Querier {
     const warnings: string[] = [];
     const found: Labels[] = [];
     for (const matchers of request.matcherSets) {
+      const externalOnly = new ExternalOnly();
       const stream = store.series({
         minTime: request.start,
         maxTime: request.end,
@@ -116,7 +118,7 @@ export class Querier {
         withoutReplicaLabels: options.deduplicate ? options.replicaLabels : [],
         limit: request.limit === 0 ? 0 : request.limit + 1,
         responseBatchSize: BATCH_SIZE,
-      }, this.#context(options, signal));
+      }, { ...this.#context(options, signal), report: externalOnly.report });
       try {
         for await (const frame of stream) {
           warnings.push(...frame.warnings);
@@ -125,6 +127,7 @@ export class Querier {
       } catch (error) {
         throw proxyError("proxy Series()", error);
       }
+      warnings.push(...externalOnly.infos(matchers).map((text) => `PromQL info: ${text}`));
     }
     found.sort(compareLabels);
     const unique = found.filter((labels, i) => i === 0 || !equalLabels(labels, found[i - 1]!));

@@ -21,6 +21,7 @@ import type {
   ShardInfo,
   Store,
 } from "../storeapi/mod.ts";
+import { ExternalOnly } from "./external_only.ts";
 import { FetchedSeries } from "./fetched_series.ts";
 import { proxyError } from "./proxy_error.ts";
 import type { QueryRecorder } from "./query_recorder.ts";
@@ -102,11 +103,15 @@ export class QuerierStorage implements Storage {
       ...(coarserToo && !skipChunks ? { coarserWhereMissing: true } : {}),
     };
     const memory = options.memory?.arena();
+    const externalOnly = new ExternalOnly();
     const context: CallContext = {
       signal,
       ...(memory === undefined ? {} : { memory }),
       tenant: options.tenant,
-      ...(options.recorder === undefined ? {} : { report: options.recorder.store }),
+      report: (report) => {
+        options.recorder?.store(report);
+        externalOnly.report(report);
+      },
       ...(options.requestId === undefined ? {} : { requestId: options.requestId }),
     };
     const fetched = new FetchedSeries({
@@ -123,7 +128,7 @@ export class QuerierStorage implements Storage {
       memory,
     });
     await this.#fetch(request, context, fetched);
-    return fetched.end();
+    return fetched.end(externalOnly.infos(matchers));
   }
 
   async #fetch(request: SeriesRequest, context: CallContext, into: FetchedSeries): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { errorKind, formatGoDuration, MnemeError, throwIfAborted } from "../base/mod.ts";
 import type { Chunk } from "../chunks/mod.ts";
-import type { Labels } from "../model/mod.ts";
+import { hasLabel, type Labels, labelValue } from "../model/mod.ts";
 import { RpcError, STATUS_ABORTED, STATUS_CANCELLED } from "../rpc/mod.ts";
 import { Deadline } from "./deadline.ts";
 import { FrameTimeout, FrameWatch } from "./frame_watch.ts";
@@ -134,6 +134,9 @@ export async function* readStore(
       firstFrame,
       ...counts,
       error: failure,
+      ...(counts.series === 0 && failure === undefined && isExternalOnly(store, request)
+        ? { externalOnly: true }
+        : {}),
     };
     options.report?.(report);
     context.report?.(report);
@@ -152,6 +155,13 @@ export async function* readStore(
       : new RpcError(STATUS_ABORTED, failure);
   }
   yield { series: [], warnings: [failure] };
+}
+
+/** Whether some label set of a store takes in all matchers of a request. */
+function isExternalOnly({ labelSets }: ProxiedStore, { matchers }: SeriesRequest): boolean {
+  return labelSets.some((labels) =>
+    matchers.every((m) => hasLabel(labels, m.name) && m.matches(labelValue(labels, m.name)))
+  );
 }
 
 /** What a call whose signal was aborted still gives, from the frame that was waited for on. */

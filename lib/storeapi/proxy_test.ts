@@ -442,6 +442,21 @@ Deno.test("each asked store is reported with what it sent", async () => {
   ]);
 });
 
+Deno.test("a store whose external labels are all that is asked for is reported as such", async () => {
+  const external = { cluster: "a" };
+  const of = async (matchers: SeriesRequest["matchers"], memory: Partial<MemoryStoreOptions>) => {
+    const reports: StoreReport[] = [];
+    const proxy = proxyOf([proxied({ external, memory })]);
+    const report = (r: StoreReport) => void reports.push(r);
+    await ask(proxy, { matchers }, { ...callContext(), report });
+    return reports.map((r) => r.externalOnly ?? false);
+  };
+  const alone = [makeMatcher("=~", "cluster", "a|b")];
+  assert.deepEqual(await of(alone, { series: [] }), [true]);
+  assert.deepEqual(await of([...alone, ...UP], { series: [] }), [false]);
+  assert.deepEqual(await of(alone, {}), [false], "it has an answer");
+});
+
 Deno.test("a store that is silent and frozen is told within silence and probe time", async () => {
   const frozen = proxied({
     address: "frozen:1",

@@ -33,6 +33,11 @@ export interface StoreReport {
   readonly samples: number;
   /** Why it failed, as the user is told. */
   readonly error: string | undefined;
+  /**
+   * Every matcher was about its external labels, so that nothing was left to choose series by. Store
+   * gateways have no series then.
+   */
+  readonly externalOnly?: boolean;
 }
 
 /**

@@ -194,6 +194,39 @@ rowTest("tenants see their own series only where tenancy is enforced", async (st
   assert.equal((await ask(enforcing, "query", { query: "c" }, as("a/b"))).status, 400);
 });
 
+rowTest(
+  "a selector of external labels alone is answered with what to do",
+  async (stage, folder) => {
+    await addBlock(new FilesystemBucket(folder), {
+      id: blockId(0),
+      labels: { cluster: "eu1" },
+      series: [series({ __name__: "m" })],
+    });
+    const store = await stage.store(folder);
+    const lower = await stage.mneme("query", [`--endpoint=${store.grpc}`]);
+    const upper = await stage.mneme("query", [`--endpoint=${lower.grpc}`]);
+    const advice =
+      'PromQL info: {cluster="eu1"} selects by external labels alone, and store gateways have no ' +
+      'answer to that: add a matcher on the series themselves, such as __name__=~".+"';
+    const alone = { query: 'count({cluster="eu1"})', time: TIME, partial_response: "false" };
+    for (const querier of [lower, upper]) {
+      const { status, body } = await ask(querier, "query", alone);
+      assert.deepEqual([status, body.data.result, body.warnings], [200, [], [advice]]);
+      const found = await ask(querier, "series", { "match[]": '{cluster="eu1"}' });
+      assert.deepEqual([found.body.data, found.body.warnings], [[], [advice]]);
+      for (const query of ['count({cluster="eu1",__name__=~".+"})', 'count(m{cluster="eu1"})']) {
+        const { body } = await ask(querier, "query", { ...alone, query });
+        assert.deepEqual([body.data.result[0].value[1], body.warnings], ["1", undefined], query);
+      }
+      // A name that is not there, or another cluster, is no such selector.
+      for (const query of ['count(n{cluster="eu1"})', 'count({cluster="us1"})']) {
+        const { body } = await ask(querier, "query", { ...alone, query });
+        assert.deepEqual([body.data.result, body.warnings], [[], undefined], query);
+      }
+    }
+  },
+);
+
 rowTest("statistics of blocks are told for the times that are asked", async (stage, folder) => {
   const bucket = new FilesystemBucket(folder);
   for (const [n, cluster] of ["a", "b"].entries()) {
