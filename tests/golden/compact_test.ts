@@ -1,6 +1,9 @@
-/** The golden bucket compacted by Mneme against what Thanos made of it. */
+/**
+ * The golden bucket compacted by Mneme against what Thanos made of it: the blocks chunk by chunk, and
+ * what a querier answers over them.
+ */
 import assert from "node:assert/strict";
-import { isUlid, systemClock } from "../../lib/base/mod.ts";
+import { FakeClock, isUlid } from "../../lib/base/mod.ts";
 import { downloadBlock } from "../../lib/block/mod.ts";
 import { makeCompactor } from "../../lib/compact/testing/compactor_fixture.ts";
 import type { CompactorOptions } from "../../lib/compact/mod.ts";
@@ -15,8 +18,11 @@ import {
   resolutionOf,
   SystemFiles,
 } from "../../lib/tsdb/mod.ts";
+import { copyTree, Stage } from "../mneme.ts";
+import { ask, differenceOf, GOLDEN, readCalls, serve } from "./recorded_calls.ts";
 
-const GOLDEN = new URL("../../../shared/golden/", import.meta.url).pathname;
+/** When the compactor looks at the bucket: after every block of it was uploaded. */
+const NOW = Date.UTC(2028, 0, 1);
 const files = new SystemFiles();
 
 /** Blocks of a bucket in a folder, by what they are like. */
@@ -64,8 +70,8 @@ function content(directory: string): Map<string, string> {
 }
 
 /** The golden input in memory, which needs no disk to wait for. */
-async function goldenBucket(): Promise<MemoryBucket> {
-  const bucket = new MemoryBucket();
+async function goldenBucket(clock: FakeClock): Promise<MemoryBucket> {
+  const bucket = new MemoryBucket({ clock });
   const upload = async (folder: string, prefix: string): Promise<void> => {
     for (const { name, isDirectory } of files.list(folder)) {
       const path = `${folder}/${name}`;
@@ -86,54 +92,91 @@ async function writeOut(bucket: MemoryBucket, folder: string): Promise<void> {
   }
 }
 
+/** Compacts the golden input into `<stage>/result` and compares it with a bucket of Thanos. */
 async function compareWithGolden(
+  stage: Stage,
   golden: string,
   options: Partial<CompactorOptions>,
-): Promise<void> {
-  if (files.stat(`${GOLDEN}bucket-in`) === undefined) {
-    console.log("skipped: bucket-in is not in ../shared/golden");
-    return;
-  }
-  const folder = await Deno.makeTempDir({ prefix: "mneme-golden-" });
-  try {
-    await Deno.mkdir(`${folder}/data`);
-    const bucket = await goldenBucket();
-    const { compactor } = makeCompactor({
-      bucket,
-      files,
-      dataDirectory: `${folder}/data`,
-      clock: systemClock,
-      options,
-      downsample: "real",
-    });
+): Promise<string> {
+  await Deno.mkdir(`${stage.folder}/data`);
+  const clock = new FakeClock(NOW);
+  const bucket = await goldenBucket(clock);
+  const { compactor } = makeCompactor({
+    bucket,
+    files,
+    dataDirectory: `${stage.folder}/data`,
+    clock,
+    options,
+    downsample: "real",
+  });
+  const iterate = async () => {
     const report = await compactor.iterate();
     assert.deepEqual(report.errors.map((e) => e.message), []);
     assert.deepEqual(report.setAside, []);
-    await writeOut(bucket, `${folder}/result`);
-    const mine = shapes(`${folder}/result`);
-    const theirs = shapes(GOLDEN + golden);
-    assert.deepEqual([...mine.keys()].sort(), [...theirs.keys()].sort());
-    for (const [shape, meta] of theirs) {
-      assert.deepEqual(
-        content(`${folder}/result/${mine.get(shape)!.ulid}`),
-        content(`${GOLDEN}${golden}/${meta.ulid}`),
-      );
-    }
-    // Nothing is left to do, and a second iteration writes nothing.
-    const before = bucket.objectCount;
-    assert.equal((await compactor.iterate()).compactions, 0);
-    assert.equal(bucket.objectCount, before);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+    return report.compactions;
+  };
+  assert.ok(await iterate() > 0);
+  // Without a delay of deletion the sources go as soon as time has passed.
+  await clock.advance(1000);
+  assert.equal(await iterate(), 0);
+  const result = `${stage.folder}/result`;
+  await writeOut(bucket, result);
+  const mine = shapes(result);
+  const theirs = shapes(GOLDEN + golden);
+  assert.deepEqual([...mine.keys()].sort(), [...theirs.keys()].sort());
+  for (const [shape, meta] of theirs) {
+    assert.deepEqual(
+      content(`${result}/${mine.get(shape)!.ulid}`),
+      content(`${GOLDEN}${golden}/${meta.ulid}`),
+    );
   }
+  // Nothing is left to do, and another iteration writes nothing.
+  const before = bucket.objectCount;
+  assert.equal(await iterate(), 0);
+  assert.equal(bucket.objectCount, before);
+  return result;
 }
 
-Deno.test("the golden bucket compacted has the blocks of Thanos, chunk by chunk", () =>
-  compareWithGolden("bucket-compacted", {}));
+Deno.test("the golden bucket compacted has the blocks of Thanos, chunk by chunk, and the recorded answers", async () => {
+  const calls = await readCalls();
+  if (calls === undefined) return;
+  await using stage = await Stage.open();
+  const querier = await serve(stage, await compareWithGolden(stage, "bucket-compacted", {}));
+  const failures: string[] = [];
+  for (const call of calls) {
+    const difference = differenceOf(call, await ask(querier, call));
+    if (difference !== undefined) failures.push(`${call.name}: ${difference}`);
+  }
+  assert.deepEqual(failures, []);
+  console.log(`${calls.length} of ${calls.length} recorded answers hold over our compaction`);
+});
 
-Deno.test("with deduplication the golden bucket has the blocks of Thanos, chunk by chunk", () =>
-  compareWithGolden("bucket-compacted-dedup", {
-    dedup: "penalty",
-    vertical: true,
-    replicaLabels: ["replica"],
-  }));
+Deno.test("with deduplication the golden bucket has the blocks of Thanos, chunk by chunk, and their answers", async () => {
+  const calls = await readCalls();
+  if (calls === undefined) return;
+  await using stage = await Stage.open();
+  const mine = await serve(
+    stage,
+    await compareWithGolden(stage, "bucket-compacted-dedup", {
+      dedup: "penalty",
+      vertical: true,
+      replicaLabels: ["replica"],
+    }),
+  );
+  await copyTree(`${GOLDEN}bucket-compacted-dedup`, `${stage.folder}/theirs`);
+  const theirs = await serve(stage, `${stage.folder}/theirs`);
+  const failures: string[] = [];
+  let recorded = 0;
+  for (const call of calls) {
+    const [expected, actual] = [await ask(theirs, call), await ask(mine, call)];
+    const difference = differenceOf(expected, actual);
+    if (difference !== undefined) failures.push(`${call.name}: ${difference}`);
+    if (differenceOf(call, actual) === undefined) recorded++;
+  }
+  assert.deepEqual(failures, []);
+  console.log(
+    `${calls.length} answers are those over Thanos' deduplicated blocks, ${recorded} of them as ` +
+      "recorded over blocks with replicas",
+  );
+  assert.ok(recorded >= 217, `${recorded}`);
+});
