@@ -2,18 +2,21 @@
  * Compaction benchmark: the compactor as a process over data set P (`bench-mixed-14d`, 168 raw
  * two-hour blocks, 80.6 M samples), until nothing is left to do.
  *
- *   deno task bench:compact [--data=.bench] [--repeat=3] [--no-downsampling] [--tiny=N]
+ *   deno task bench:compact [--data=.bench] [--repeat=3] [--no-downsampling] [--tiny=N] [--s3]
  *
  * Prints wall and CPU time from the start of the process to the end of its first iteration, peak
  * memory, samples and bytes a second, and requests to the bucket for each block. `--tiny=N` does the
- * same with N tiny blocks of one group that all overlap, for what a block costs.
+ * same with N tiny blocks of one group that all overlap, for what a block costs. `--s3` has the
+ * bucket on s3rver, on this machine and its cores.
  */
 import { MnemeError } from "../../lib/base/mod.ts";
 import { encodeXorChunk } from "../../lib/chunks/mod.ts";
 import { labelsFromRecord, SampleBatch } from "../../lib/model/mod.ts";
+import { FilesystemBucket, openBucket } from "../../lib/objstore/mod.ts";
 import { freePort } from "../../lib/runtime/child_process.ts";
 import { BlockWriter, makeThanosMeta, SystemFiles } from "../../lib/tsdb/mod.ts";
 import { makeUlid } from "../../lib/base/mod.ts";
+import { s3Document, startS3rver } from "../servers/object_storage.ts";
 import { benchData, linkBlocks } from "./data.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -28,11 +31,34 @@ interface Figures {
   readonly downsamplings: number;
 }
 
-/** Copies nothing: objects of a bucket are replaced, never changed, so links are as good. */
-async function prepare(source: string, folder: string): Promise<string> {
-  const bucket = `${folder}/bucket`;
-  await linkBlocks(source, bucket);
-  return bucket;
+/** A bucket to work on. */
+interface Prepared {
+  /** Its configuration. */
+  readonly document: string;
+  close(): Promise<void>;
+}
+
+async function prepare(source: string, folder: string, onS3: boolean): Promise<Prepared> {
+  if (onS3) return await prepareS3(source);
+  const directory = `${folder}/bucket`;
+  // Objects of a bucket are replaced, never changed, so links are as good as copies.
+  await linkBlocks(source, directory);
+  return {
+    document: JSON.stringify({ type: "FILESYSTEM", config: { directory } }),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function prepareS3(source: string): Promise<Prepared> {
+  const server = await startS3rver(["bench"]);
+  const document = s3Document(server.port, "bench");
+  const from = new FilesystemBucket(source);
+  const to = await openBucket(document);
+  for await (const { name } of from.iter("", { recursive: true })) {
+    await to.upload(name, await from.get(name));
+  }
+  await to.close();
+  return { document, close: () => server.stop() };
 }
 
 /** Bytes of all blocks below a folder. */
@@ -45,7 +71,7 @@ async function bytesOf(folder: string): Promise<number> {
   return size;
 }
 
-async function run(bucket: string, folder: string, args: readonly string[]): Promise<Figures> {
+async function run(document: string, folder: string, args: readonly string[]): Promise<Figures> {
   const http = `127.0.0.1:${freePort()}`;
   const start = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
@@ -57,7 +83,7 @@ async function run(bucket: string, folder: string, args: readonly string[]): Pro
       "--v8-flags=--max-semi-space-size=4",
       `${root}cmd/main.ts`,
       "compact",
-      `--objstore.config=${JSON.stringify({ type: "FILESYSTEM", config: { directory: bucket } })}`,
+      `--objstore.config=${document}`,
       `--data-dir=${folder}/data`,
       "--consistency-delay=0s",
       "--downsample.concurrency=2",
@@ -154,12 +180,14 @@ if (import.meta.main) {
   let data = ".bench";
   let repeat = 3;
   let tiny = 0;
+  let onS3 = false;
   const args: string[] = [];
   for (const arg of Deno.args) {
     const [name, value = ""] = arg.split("=", 2);
     if (name === "--data") data = value;
     else if (name === "--repeat") repeat = Number(value);
     else if (name === "--tiny") tiny = Number(value);
+    else if (name === "--s3") onS3 = true;
     else if (name === "--no-downsampling") args.push("--downsampling.disable");
     else throw new MnemeError("bad_data", `unknown flag '${arg}'`);
   }
@@ -182,8 +210,13 @@ if (import.meta.main) {
     const bytes = await bytesOf(source);
     for (let i = 0; i < repeat; i++) {
       const work = `${folder}/run-${i}`;
-      const bucket = await prepare(source, work);
-      const f = await run(bucket, work, args);
+      const bucket = await prepare(source, work, onS3);
+      let f: Figures;
+      try {
+        f = await run(bucket.document, work, args);
+      } finally {
+        await bucket.close();
+      }
       console.log(
         `wall ${f.wall.toFixed(2)} s, CPU ${f.cpu.toFixed(2)} s, peak ${megabytes(f.peak)} MB, ` +
           `${(samples / f.wall / 1e6).toFixed(1)} M samples/s, ` +
@@ -191,7 +224,9 @@ if (import.meta.main) {
           `${(f.requests / blocks).toFixed(1)} requests a block, ` +
           `${f.compactions} compactions, ${f.downsamplings} downsamplings`,
       );
-      await Deno.remove(work, { recursive: true });
+      await Deno.remove(work, { recursive: true }).catch(() => {
+        // On S3 there may be nothing on this disk.
+      });
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
