@@ -15,6 +15,7 @@ export interface ResultExtras {
 
 /** Bytes that are written before the next piece goes out. */
 const PIECE = 256 * 1024;
+const FIRST_ROOM = 8 * 1024;
 
 /**
  * The answer in pieces of about 256 KiB, made as they are asked for; large matrices never exist as
@@ -24,7 +25,8 @@ export function* encodeResult(
   value: Value,
   extras: ResultExtras,
 ): Generator<Uint8Array<ArrayBuffer>> {
-  const out = new JsonBytes(PIECE + 64 * 1024);
+  // Small answers are the most; memory grows for the others.
+  const out = new JsonBytes(FIRST_ROOM);
   out.raw(`{"status":"success","data":{"resultType":"${value.type}","result":`);
   switch (value.type) {
     case "scalar":

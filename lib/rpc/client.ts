@@ -69,6 +69,8 @@ const RETRY_BASE_MS = 50;
 const CONNECT_RETRY_MS = 250;
 const CONNECT_RETRY_MAX_MS = 5000;
 const MAX_MESSAGE = 0x7fffffff;
+/** Why streams of calls that are over end: one error for all, they are not free to make. */
+const READER_GONE = new MnemeError("canceled", "the reader has gone");
 
 /** Connects to `address` (`host:port`) on the first call. */
 export function connectRpc(address: string, options: RpcClientOptions = {}): RpcClient {
@@ -169,7 +171,7 @@ class H2Client implements RpcClient {
           if (received || attempt >= this.#attempts || !isRetryable(error)) throw error;
         } finally {
           limit.bind(undefined);
-          stream?.cancel(new MnemeError("canceled", "the reader has gone"));
+          stream?.cancel(READER_GONE);
         }
         // The first retry follows at once (a renewed connection), the next ones after a pause.
         if (attempt > 1) {

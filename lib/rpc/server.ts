@@ -44,6 +44,8 @@ const DEFAULT_MAX_RECEIVE = 16 * 1024 * 1024;
 const AGE_JITTER = 0.1;
 /** How long handlers that were told to end may take to do so, ms. */
 const LAST_WAIT = 1000;
+/** Why whatever a handler left running ends: one error for all calls, they are not free to make. */
+const ENDED = new MnemeError("canceled", "context canceled");
 
 /**
  * Starts a server.
@@ -179,7 +181,7 @@ class Server {
     stream.finish(status.code, status.details);
     stream.signal.removeEventListener("abort", follow);
     // Whatever the handler left running ends with its call.
-    handler.abort(new MnemeError("canceled", "context canceled"));
+    handler.abort(ENDED);
     const seconds = (performance.now() - began) / 1000;
     observer.ended?.({
       service,

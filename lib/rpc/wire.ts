@@ -424,9 +424,14 @@ export class ProtoWriter {
   get length(): number {
     return this.#length;
   }
-  /** What was written; the writer must not be used after it. */
+  /** What was written; the writer must not be used after it, except for a new beginning. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Begins anew in the same memory; what finish() gave must be done with. */
+  reset(): void {
+    this.#length = 0;
   }
 
   /** Makes room for `n` more bytes. */

@@ -58,7 +58,7 @@ import {
   readU32,
   resolvePostings,
   segmentOfRef,
-  SeriesEntry,
+  type SeriesEntry,
   seriesEntrySize,
   seriesOffset,
 } from "../tsdb/mod.ts";
@@ -146,6 +146,8 @@ export interface BlockRequest {
   readonly opening: Gate;
   /** Of all requests together. */
   readonly breather: Breather;
+  /** Taken up and done with between two waits: one for all blocks. */
+  readonly entry: SeriesEntry;
   /** Memory for reads of the index; whatever was read is done with when it was decoded. */
   readonly pool: BufferPool | undefined;
   /** Memory for chunks; only where batches are given back with release(). */
@@ -310,7 +312,6 @@ class BlockReader {
   async *#ordered(): AsyncIterable<{ items: SeriesItems; order: readonly number[] }> {
     const order = this.#orderFor();
     for await (const batch of this.batches()) yield order.take(batch);
-    yield order.rest();
   }
 
   #orderFor(): SeriesOrder {
@@ -439,8 +440,9 @@ class BlockReader {
         const items = await this.#twice((fresh) =>
           this.#readSeries(starts.subarray(from, to), bytes, deferred, reader, fresh)
         );
+        items.last = to === starts.length;
         // Nothing of the header is needed for chunks, and whoever waits here may wait long.
-        if (to === starts.length) this.#header.release();
+        if (items.last) this.#header.release();
         this.#begun();
         yield items;
       } catch (error) {
@@ -553,7 +555,7 @@ class BlockReader {
     limits.bytes(bytes, fromBucket > 0 ? "fetching series" : "loading series from index cache");
     figures.series.fetchedBytes = before + Math.min(bytes, fromBucket);
     const items = new SeriesItems(room);
-    const entry = new SeriesEntry();
+    const { entry } = this.#request;
     const known = this.#labels.count;
     let matched = 0;
     for (let i = 0; i < starts.length; i++) {

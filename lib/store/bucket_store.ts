@@ -46,7 +46,7 @@ import {
   type TsdbStatisticsRequest,
 } from "../storeapi/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
-import { type BlockMeta, CHUNKS_DIRECTORY } from "../tsdb/mod.ts";
+import { type BlockMeta, CHUNKS_DIRECTORY, SeriesEntry } from "../tsdb/mod.ts";
 import {
   blockLabels,
   type BlockRequest,
@@ -134,6 +134,7 @@ export class BucketStore implements Store {
   readonly #sets = new Map<string, BlockSet<BucketBlock>>();
   readonly #tenants = new TenantNames();
   readonly #pool = new BufferPool(POOL_BYTES);
+  readonly #entry = new SeriesEntry();
   #unreadable: ReadonlyMap<string, Error> = new Map();
   #synced: { readonly time: number; readonly error: Error | undefined } | undefined;
 
@@ -519,6 +520,7 @@ export class BucketStore implements Store {
       memory: query.memory,
       opening: this.#opening,
       breather: this.#breather,
+      entry: this.#entry,
       chunkMemory: this.#options.chunkMemory,
       cache: this.#options.cache,
       signal: query.context.signal,

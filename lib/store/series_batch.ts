@@ -31,12 +31,15 @@ export class SeriesBatch {
   constructor(chunkCount: number, pool?: BufferPool, released?: () => void) {
     this.#pool = pool;
     this.#released = released;
-    this.minTimes = new Float64Array(chunkCount);
-    this.maxTimes = new Float64Array(chunkCount);
-    this.encodings = new Uint8Array(chunkCount);
-    this.regionOf = new Uint32Array(chunkCount);
-    this.dataAt = new Uint32Array(chunkCount);
-    this.dataLength = new Uint32Array(chunkCount);
+    // One piece of memory: an answer has a batch of every block, most of them small.
+    const n = chunkCount;
+    const memory = new ArrayBuffer(n * 29);
+    this.minTimes = new Float64Array(memory, 0, n);
+    this.maxTimes = new Float64Array(memory, n * 8, n);
+    this.regionOf = new Uint32Array(memory, n * 16, n);
+    this.dataAt = new Uint32Array(memory, n * 20, n);
+    this.dataLength = new Uint32Array(memory, n * 24, n);
+    this.encodings = new Uint8Array(memory, n * 28, n);
   }
 
   get count(): number {

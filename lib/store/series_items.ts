@@ -14,6 +14,8 @@ export class SeriesItems {
   minTimes: Float64Array;
   maxTimes: Float64Array;
   refs: Float64Array;
+  /** No items of the block follow these. */
+  last = false;
 
   /** `chunks` is the number of chunks to make room for at first. */
   constructor(chunks = 16) {
@@ -86,10 +88,11 @@ export class SeriesItems {
 
 /** Puts series into the order of their final labels, batch after batch. */
 export interface SeriesOrder {
-  /** Items of the batch that can go out now, in order; the rest is kept for later. */
+  /**
+   * Items that can go out now, in order; the rest is kept for later. After the last batch nothing
+   * is left.
+   */
   take(batch: SeriesItems): { items: SeriesItems; order: readonly number[] };
-  /** What is left at the end. */
-  rest(): { items: SeriesItems; order: readonly number[] };
 }
 
 const NOTHING: readonly number[] = [];
@@ -100,24 +103,23 @@ export class SameOrder implements SeriesOrder {
   take(batch: SeriesItems): { items: SeriesItems; order: readonly number[] } {
     return { items: batch, order: sequence(batch.count) };
   }
-  rest(): { items: SeriesItems; order: readonly number[] } {
-    return { items: new SeriesItems(), order: NOTHING };
-  }
 }
 
 /** Labels change in ways that may move any series: everything is read, then sorted. */
 export class FullSort implements SeriesOrder {
-  readonly #all = new SeriesItems();
+  #all: SeriesItems | undefined;
 
   take(batch: SeriesItems): { items: SeriesItems; order: readonly number[] } {
-    for (let i = 0; i < batch.count; i++) this.#all.copy(batch, i);
-    return { items: batch, order: NOTHING };
-  }
-  rest(): { items: SeriesItems; order: readonly number[] } {
-    const { labels } = this.#all;
+    let items = batch;
+    if (this.#all !== undefined || !batch.last) {
+      items = this.#all ??= new SeriesItems();
+      for (let i = 0; i < batch.count; i++) items.copy(batch, i);
+    }
+    if (!batch.last) return { items, order: NOTHING };
+    const { labels } = items;
     const order = sequence(labels.length);
     order.sort((a, b) => compareLabels(labels[a]!, labels[b]!) || a - b);
-    return { items: this.#all, order };
+    return { items, order };
   }
 }
 
@@ -161,20 +163,17 @@ export class HoldBack implements SeriesOrder {
       stay.push(i);
       stack = stay;
     }
+    if (batch.last) {
+      order.push(...stack.sort((a, b) => compareLabels(labels[a]!, labels[b]!)));
+      this.#held = undefined;
+      this.#stack = [];
+      return { items, order };
+    }
     // What is held moves to a small buffer of its own, so that the batch can be let go.
     const held = new SeriesItems();
     for (const i of stack) held.copy(items, i);
     this.#held = held;
     this.#stack = sequence(stack.length);
-    return { items, order };
-  }
-
-  rest(): { items: SeriesItems; order: readonly number[] } {
-    const items = this.#held ?? new SeriesItems();
-    const { labels } = items;
-    const order = this.#stack.sort((a, b) => compareLabels(labels[a]!, labels[b]!));
-    this.#held = undefined;
-    this.#stack = [];
     return { items, order };
   }
 }

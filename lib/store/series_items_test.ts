@@ -36,9 +36,9 @@ function through(
     raw.slice(from, from + batchSize).forEach((l, k) => {
       items.add(final(l), l, entryOf(from + k), -Infinity, Infinity);
     });
+    items.last = from + batchSize >= raw.length;
     collect(order.take(items));
   }
-  collect(order.rest());
   return { labels, refs };
 }
 
@@ -94,7 +94,9 @@ Deno.test("HoldBack holds only what must wait", () => {
     items.add(mergeLabels(raw, external), raw, entryOf(i), 0, 1e9);
   }
   assert.equal(order.take(items).order.length, 99);
-  assert.equal(order.rest().order.length, 1);
+  const last = new SeriesItems();
+  last.last = true;
+  assert.equal(order.take(last).order.length, 1);
 });
 
 Deno.test("SameOrder passes on what comes", () => {

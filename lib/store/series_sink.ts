@@ -75,6 +75,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
   readonly #pool: BufferPool;
   readonly #ready: Uint8Array[] = [];
   readonly #hash = new Uint32Array(2);
+  readonly #labels = new ProtoWriter(1024);
   #bytes: Uint8Array;
   #length = HEAD;
   #series = 0;
@@ -155,7 +156,10 @@ export class MessageSink implements SeriesSink<Uint8Array> {
 
   /** Writes tag, room for the length, and labels; returns where the body starts. */
   #openSeries(labels: Labels): number {
-    const encoded = encodeLabels(labels);
+    const w = this.#labels;
+    w.reset();
+    writeLabels(w, 1, labels);
+    const encoded = w.finish();
     this.#reserve(encoded.length + 1 + LENGTH_ROOM);
     this.#bytes[this.#length] = TAG_SERIES;
     const open = this.#length + 1 + LENGTH_ROOM;
@@ -255,12 +259,6 @@ function isSimple(batches: readonly SeriesBatch[], indexes: readonly number[]): 
 function hasSpecial(encodings: Uint8Array, from: number, to: number): boolean {
   for (let k = from; k < to; k++) if (encodings[k] === SPECIAL) return true;
   return false;
-}
-
-function encodeLabels(labels: Labels): Uint8Array {
-  const w = new ProtoWriter(256);
-  writeLabels(w, 1, labels);
-  return w.finish();
 }
 
 function roughSize(chunk: AggrChunk): number {

@@ -1,6 +1,9 @@
 /** Ends of calls: a signal that follows another one, has a time limit of its own and can be stopped. */
 import { MnemeError } from "../base/mod.ts";
 
+/** One for all: making an error takes down where it was made, which costs more than a small call. */
+const STOPPED = new MnemeError("canceled", "context canceled");
+
 /** A signal that follows another one and also aborts after `ms` (0 = never) or on stop(). */
 export class Deadline {
   readonly #controller = new AbortController();
@@ -26,7 +29,7 @@ export class Deadline {
     return this.#controller.signal;
   }
   stop(): void {
-    this.#controller.abort(new MnemeError("canceled", "context canceled"));
+    this.#controller.abort(STOPPED);
   }
   close(): void {
     clearTimeout(this.#timer);

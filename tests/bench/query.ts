@@ -2,9 +2,12 @@
  * Query benchmark: Mneme (store gateway and querier over gRPC) against a real Prometheus on the
  * same blocks.
  *
- *   deno task bench:query [--repeat=7] [--data=.bench] [--only=3,5] [--engine|--sidecar]
+ *   deno task bench:query [--repeat=7] [--warm=20] [--data=.bench] [--only=3,5] [--engine|--sidecar]
  *
  * With --sidecar, a sidecar beside that same Prometheus takes the store gateway's place.
+ *
+ * Every row is asked --warm times before (on either side, for at most 2 s each): servers run for
+ * weeks, and a row that was asked seven times in its life is still being compiled.
  *
  * Both sides hold data set P (`bench-mixed-14d`): the same 168 raw two-hour blocks. Each query is
  * asked alternately, every repetition with its end moved by one step, without a result cache; the
@@ -22,6 +25,8 @@ import { QUERIES, type QueryRow, requestOf, timesOf } from "./queries.ts";
 
 interface Options {
   repeat: number;
+  /** Most questions before those that count. */
+  warm: number;
   data: string;
   only: Set<number> | undefined;
   /** Ask the engine in this process, from block files to JSON, instead of store and querier. */
@@ -33,6 +38,7 @@ interface Options {
 function parseOptions(args: readonly string[]): Options {
   const options: Options = {
     repeat: 7,
+    warm: 20,
     data: ".bench",
     only: undefined,
     engine: false,
@@ -41,13 +47,14 @@ function parseOptions(args: readonly string[]): Options {
   for (const arg of args) {
     const [name, value = ""] = arg.split("=", 2);
     if (name === "--repeat") options.repeat = Number(value);
+    else if (name === "--warm") options.warm = Number(value);
     else if (name === "--data") options.data = value;
     else if (name === "--only") options.only = new Set(value.split(",").map(Number));
     else if (arg === "--engine") options.engine = true;
     else if (arg === "--sidecar") options.sidecar = true;
     else {throw new MnemeError(
         "bad_data",
-        `unknown flag '${arg}'; known: --repeat, --data, --only, --engine, --sidecar`,
+        `unknown flag '${arg}'; known: --repeat, --warm, --data, --only, --engine, --sidecar`,
       );}
   }
   if (!Number.isInteger(options.repeat) || options.repeat < 1) {
@@ -55,6 +62,9 @@ function parseOptions(args: readonly string[]): Options {
   }
   return options;
 }
+
+/** Longest time that one side is asked before it counts, ms. */
+const WARM_MS = 2000;
 
 const root = new URL("../..", import.meta.url).pathname;
 const children: ChildProcess[] = [];
@@ -195,7 +205,7 @@ async function main(): Promise<number> {
   let different = 0;
   for (const [index, row] of QUERIES.entries()) {
     if (options.only !== undefined && !options.only.has(index + 1)) continue;
-    // One warm-up each; its answers are compared.
+    // The first answers are compared.
     let a = await ours(row, 0);
     for (let i = 0; a.text.includes('"result":[]') && i < 50; i++) {
       // The querier is ready before it has met the store; ask again.
@@ -211,6 +221,11 @@ async function main(): Promise<number> {
     if (difference !== undefined && !row.hasTies) {
       different++;
       console.log(`    DIFFERENT ANSWER: ${difference}`);
+    }
+    const warming = performance.now();
+    for (let i = 0; i < options.warm && performance.now() - warming < 2 * WARM_MS; i++) {
+      await ours(row, i);
+      await ask(theirs, row, i);
     }
     const mine: number[] = [];
     const other: number[] = [];
