@@ -4,39 +4,8 @@ import { isOnPath } from "../../lib/runtime/child_process.ts";
 import { connectRpc } from "../../lib/rpc/mod.ts";
 import { fetchInfo, RemoteQuery } from "../../lib/storeapi/mod.ts";
 import { compareAnswers } from "../answers.ts";
-import { copyTree, runCommand, type Server, Stage, until } from "../mneme.ts";
-
-const golden = new URL("../../../shared/golden/bucket-compacted", import.meta.url).pathname;
-const TIME = "1790650817";
-const count = { query: "count(http_requests_total)", time: TIME };
-
-function processTest(name: string, fn: (stage: Stage, bucket: string) => Promise<void>): void {
-  Deno.test({
-    name,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      try {
-        await Deno.stat(golden);
-      } catch {
-        console.log(`skipped: ${golden} is not there`);
-        return;
-      }
-      await using stage = await Stage.open();
-      const bucket = `${stage.folder}/bucket`;
-      await copyTree(golden, bucket);
-      await fn(stage, bucket);
-    },
-  });
-}
-
-// deno-lint-ignore no-explicit-any
-type Body = any;
-
-async function ask(server: Server, path: string, params: Record<string, string> = {}) {
-  const response = await fetch(`${server.http}/api/v1/${path}?${new URLSearchParams(params)}`);
-  return { status: response.status, body: await response.json() as Body };
-}
+import { ask, type Body, COUNT_QUERY, GOLDEN_TIME, goldenTest } from "../ask.ts";
+import { runCommand, type Server, until } from "../mneme.ts";
 
 async function stores(server: Server): Promise<string[]> {
   const { body } = await ask(server, "stores");
@@ -44,7 +13,7 @@ async function stores(server: Server): Promise<string[]> {
     .flat().map((s) => `${s.name} ${s.lastError ?? "ok"}`).sort();
 }
 
-processTest(
+goldenTest(
   "endpoints come from files that change while the querier runs",
   async (stage, bucket) => {
     const first = await stage.store(bucket);
@@ -75,11 +44,11 @@ processTest(
         `thanos:///dns+localhost:${port} ok`,
       ].sort(),
     );
-    const { body } = await ask(querier, "query", count);
+    const { body } = await ask(querier, "query", COUNT_QUERY);
     assert.equal(body.status, "success");
     assert.equal(body.data.result.length, 1);
     const chosen = await ask(querier, "query", {
-      ...count,
+      ...COUNT_QUERY,
       "storeMatch[]": `{__address__=~"thanos:///.*"}`,
       analyze: "true",
       engine: "thanos",
@@ -119,7 +88,7 @@ processTest(
   },
 );
 
-processTest("a store behind TLS is reached with its own settings, others in clear text", async (
+goldenTest("a store behind TLS is reached with its own settings, others in clear text", async (
   stage,
   bucket,
 ) => {
@@ -189,7 +158,7 @@ processTest("a store behind TLS is reached with its own settings, others in clea
   await until(
     "a whole answer",
     async () =>
-      (await ask(querier, "query", { ...count, partial_response: "false" })).status === 200,
+      (await ask(querier, "query", { ...COUNT_QUERY, partial_response: "false" })).status === 200,
   );
   // Without a certificate, or for another name, nobody gets in.
   const stranger = await stage.mneme("query", [
@@ -202,7 +171,34 @@ processTest("a store behind TLS is reached with its own settings, others in clea
   assert.deepEqual(await stores(stranger), []);
 });
 
-processTest(
+goldenTest("flags say at the start what they come to here", async (stage) => {
+  const querier = await stage.mneme("query", [
+    "--grpc-server-tls-ciphers=TLS_RSA_WITH_AES_128_CBC_SHA",
+    "--grpc-server-tls-curves=CurveP521",
+    "--grpc-server-tls-min-version=1.1",
+    "--grpc-client-tls-min-version=1.0",
+    "--store.sd-dns-resolver=other",
+    "--query.disable-fallback",
+    "--alert.query-url=query.example",
+  ]);
+  const told = [
+    /--grpc-server-tls-ciphers has no effect: the runtime always offers the same: the suites of TLS/,
+    /--grpc-server-tls-curves has no effect: the runtime always offers the same: X25519/,
+    /the minimum is 1\.2.* flag=grpc-server-tls-min-version version=1\.1/,
+    /the minimum is 1\.2.* flag=grpc-client-tls-min-version version=1\.0/,
+    /no such resolver type, names are looked up as the machine does.* resolver=other/,
+    /--alert\.query-url is no http or https URL.* url=query\.example/,
+  ];
+  const warnings = () => querier.child.tail.filter((line) => line.includes("level=warn"));
+  for (const text of told) {
+    await until(String(text), () => warnings().some((line) => text.test(line)));
+  }
+  assert.equal(warnings().length, told.length, warnings().join("\n"));
+  const { body } = await ask(querier, "status/flags");
+  assert.equal(body.data["grpc-client-tls-min-version"], "1.0");
+});
+
+goldenTest(
   "queriers answer queries of other queriers, and distributed mode pushes them down",
   async (
     stage,
@@ -222,9 +218,9 @@ processTest(
     const client = connectRpc(leaf.grpc);
     assert.equal((await fetchInfo(client, { timeoutMs: 5000 })).query, true);
     const remote = new RemoteQuery(client);
-    const time = Number(TIME) * 1000;
+    const time = Number(GOLDEN_TIME) * 1000;
     const request = {
-      query: count.query,
+      query: COUNT_QUERY.query,
       start: time,
       end: time,
       step: 0,
@@ -251,7 +247,7 @@ processTest(
     }, context);
     assert.equal(ranged.series[0]!.batch.length, 5);
     client.close();
-    const range = { start: "1790629200", end: TIME.slice(0, -2) + "00", step: "300" };
+    const range = { start: "1790629200", end: GOLDEN_TIME.slice(0, -2) + "00", step: "300" };
     for (
       const query of [
         "sum by (code) (rate(http_requests_total[5m]))",
@@ -280,10 +276,10 @@ processTest(
     );
     leaf.child.kill("SIGKILL");
     await leaf.child.exit;
-    const partial = await ask(root, "query", count);
+    const partial = await ask(root, "query", COUNT_QUERY);
     assert.equal(partial.status, 200);
     assert.match(partial.body.warnings[0], new RegExp(`^remote query error \\(${leaf.grpc}\\): `));
-    const strict = await ask(root, "query", { ...count, partial_response: "false" });
+    const strict = await ask(root, "query", { ...COUNT_QUERY, partial_response: "false" });
     assert.equal(strict.status, 422);
   },
 );

@@ -6,20 +6,10 @@ import assert from "node:assert/strict";
 import { snappyCompress } from "../../lib/base/mod.ts";
 import { ProtoWriter } from "../../lib/rpc/mod.ts";
 import { freePort, isOnPath } from "../../lib/runtime/child_process.ts";
-import { type Server, Stage, until } from "../mneme.ts";
+import { ask, type Body } from "../ask.ts";
+import { Stage, until } from "../mneme.ts";
 
-// deno-lint-ignore no-explicit-any
-type Body = any;
 type Labels = Record<string, string>;
-
-async function ask(server: Server, path: string, params: Record<string, string | string[]> = {}) {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(params)) {
-    for (const one of [value].flat()) search.append(name, one);
-  }
-  const response = await fetch(`${server.http}/api/v1/${path}?${search}`);
-  return { status: response.status, body: await response.json() as Body };
-}
 
 interface Written {
   readonly labels: Labels;

@@ -4,24 +4,11 @@ import { floatSeries, type SeriesData } from "../../lib/storeapi/testing/fixture
 import { addBlock, blockId } from "../../lib/store/testing/small_bucket.ts";
 import { FilesystemBucket } from "../../lib/objstore/mod.ts";
 import { isOnPath } from "../../lib/runtime/child_process.ts";
-import { type Server, Stage, until } from "../mneme.ts";
+import { ask, type Body } from "../ask.ts";
+import { Stage, until } from "../mneme.ts";
 
 const START = 1_790_208_000_000;
 const TIME = String(START / 1000 + 1800);
-
-// deno-lint-ignore no-explicit-any
-type Body = any;
-
-async function ask(
-  server: Server,
-  path: string,
-  params: Record<string, string> | readonly (readonly [string, string])[] = {},
-  headers: Record<string, string> = {},
-) {
-  const search = new URLSearchParams(params as Record<string, string>);
-  const response = await fetch(`${server.http}/api/v1/${path}?${search}`, { headers });
-  return { status: response.status, body: await response.json() as Body };
-}
 
 function rowTest(name: string, fn: (stage: Stage, folder: string) => Promise<void>): void {
   Deno.test({
