@@ -1,7 +1,9 @@
 /** Flags that many commands share, under Thanos' names. */
 import { flag } from "../lib/config/mod.ts";
 
-const TLS_NEGOTIATED = "TLS versions and ciphers are negotiated by the runtime (TLS 1.2 or 1.3)";
+const CIPHERS_FIXED =
+  "the runtime always offers the same: the suites of TLS 1.3, and for TLS 1.2 ECDHE with AES-GCM or ChaCha20-Poly1305";
+const CURVES_FIXED = "the runtime always offers the same: X25519, P-256 and P-384";
 
 /** HTTP listener of every long-running command. */
 export const httpFlags = {
@@ -62,19 +64,19 @@ export const grpcFlags = {
     ["1.0", "1.1", "1.2", "1.3"],
     "grpc-server-tls-min-version",
     "1.3",
-    "Minimum TLS version of the gRPC server.",
+    "Minimum TLS version of the gRPC server; the oldest that is spoken is 1.2.",
   ),
   grpcTlsCiphers: flag.repeated(
     flag.kinds.string,
     "grpc-server-tls-ciphers",
     "TLS cipher suites of the gRPC server.",
-    { noEffect: TLS_NEGOTIATED },
+    { noEffect: CIPHERS_FIXED },
   ),
   grpcTlsCurves: flag.repeated(
     flag.kinds.string,
     "grpc-server-tls-curves",
     "TLS curves of the gRPC server.",
-    { noEffect: TLS_NEGOTIATED },
+    { noEffect: CURVES_FIXED },
   ),
   grpcMaxConnectionAge: flag.goDuration(
     "grpc-server-max-connection-age",
@@ -152,8 +154,7 @@ export const grpcClientFlags = {
     ["1.0", "1.1", "1.2", "1.3"],
     "grpc-client-tls-min-version",
     "1.3",
-    "Minimum TLS version of the gRPC client.",
-    { noEffect: TLS_NEGOTIATED },
+    "Minimum TLS version of the gRPC client; the oldest that is spoken is 1.2.",
   ),
 } as const;
 

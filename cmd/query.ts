@@ -41,6 +41,7 @@ import { grpcServer, httpServer } from "./servers.ts";
 import { openEndpoints } from "./query_endpoints.ts";
 import { queryFlags } from "./query_flags.ts";
 import {
+  checkAlertUrl,
   engineNameOf,
   featuresOf,
   lookbackOf,
@@ -88,6 +89,7 @@ export function openQuery(
   local: ReadonlyMap<string, EndpointClient> = new Map(),
 ) {
   const { metrics, clock } = env;
+  checkAlertUrl(config, env);
   const probe = new Probe(env.name, env);
   const opened = openEndpoints(config, env, local);
   const { endpoints } = opened;

@@ -10,13 +10,17 @@ import {
   EndpointSet,
   EndpointSources,
   FileDiscovery,
+  type Lookup,
   lookupMetrics,
+  nameServerLookup,
+  systemLookup,
 } from "../lib/query/mod.ts";
 import { every, findFiles, grpcClientObserver } from "../lib/runtime/mod.ts";
 import { ENDPOINT_METHODS } from "../lib/storeapi/mod.ts";
 import type { CommandEnv } from "./command.ts";
 import type { queryFlags } from "./query_flags.ts";
 import { staticSpecs } from "./query_settings.ts";
+import { warnOfOldTls } from "./servers.ts";
 
 type Config = ConfigOf<typeof queryFlags>;
 
@@ -46,7 +50,7 @@ export function openEndpoints(
   const { endpointConfig } = config;
   const sources = new EndpointSources({
     fixed: [...staticSpecs(config), ...own],
-    client: clientOf(config),
+    client: clientOf(config, env),
     ...(endpointConfig.given
       ? { config: { source: endpointConfig.source, load: () => endpointConfig.load() } }
       : {}),
@@ -73,6 +77,7 @@ export function openEndpoints(
   const resolver = new EndpointResolver(() => sources.specs(), {
     interval: config.sdDnsInterval,
     now: () => clock.now(),
+    lookup: lookupOf(config, env),
     onFailure: (name, err) => log.warn("DNS lookup failed", { name, err }),
     metrics: lookupMetrics(metrics),
   });
@@ -92,8 +97,18 @@ export function openEndpoints(
   };
 }
 
+/** Who is asked for the addresses behind names. */
+function lookupOf({ sdDnsResolver: resolver }: Config, env: CommandEnv): Lookup {
+  if (resolver === "miekgdns") return nameServerLookup();
+  if (resolver !== "" && resolver !== "golang") {
+    env.logger.warn("no such resolver type, names are looked up as the machine does", { resolver });
+  }
+  return systemLookup;
+}
+
 /** Settings of calls from the flags; throws for a certificate without its key. */
-function clientOf(config: Config): ClientSettings {
+function clientOf(config: Config, env: CommandEnv): ClientSettings {
+  warnOfOldTls("grpc-client-tls-min-version", config.grpcClientTlsMinVersion, env);
   const settings: ClientSettings = {
     tls: config.grpcClientTlsSecure
       ? {
@@ -101,6 +116,7 @@ function clientOf(config: Config): ClientSettings {
         certFile: config.grpcClientTlsCert,
         keyFile: config.grpcClientTlsKey,
         skipVerify: config.grpcClientTlsSkipVerify,
+        minVersion: config.grpcClientTlsMinVersion,
       }
       : undefined,
     serverName: config.grpcClientServerName,

@@ -57,10 +57,12 @@ export const queryFlags = {
     "Refresh interval to re-read file SD files; a changed file is read at the next health check.",
   ),
   sdDnsInterval: flag.duration("store.sd-dns-interval", "30s", "Interval between DNS resolutions."),
-  sdDnsResolver: flag.string("store.sd-dns-resolver", "miekgdns", "DNS resolver to use.", {
-    hidden: true,
-    noEffect: "names are looked up as the machine does",
-  }),
+  sdDnsResolver: flag.string(
+    "store.sd-dns-resolver",
+    "",
+    "Who resolves names of endpoints: golang, as by default, the machine with its hosts file and search domains; miekgdns its name servers alone.",
+    { hidden: true },
+  ),
   unhealthyTimeout: flag.duration(
     "store.unhealthy-timeout",
     "5m",
@@ -154,10 +156,12 @@ export const queryFlags = {
     "local",
     "PromQL query mode. In distributed mode, parts of queries are evaluated by the queriers below.",
   ),
-  disableFallback: flag.bool("query.disable-fallback", false, "No fallback to another engine.", {
-    hidden: true,
-    noEffect: "there is one engine",
-  }),
+  disableFallback: flag.bool(
+    "query.disable-fallback",
+    false,
+    "No fallback to another engine: always so, as one engine evaluates everything.",
+    { hidden: true },
+  ),
   xFunctions: flag.bool(
     "query.enable-x-functions",
     false,
@@ -261,8 +265,7 @@ export const queryFlags = {
   alertUrl: flag.string(
     "alert.query-url",
     "",
-    "The external Thanos Query URL that would be set in all alerts 'Source' field.",
-    { noEffect: "pages link to the querier they came from" },
+    "URL of the querier that expressions on the pages of rules and alerts link to. Defaults to the one that serves the page.",
   ),
   proxyStrategy: flag.oneOf(
     ["eager", "lazy"],

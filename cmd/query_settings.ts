@@ -124,6 +124,13 @@ export function selectorOf(config: Config): { selector?: (labels: Labels) => boo
   return { selector: (labels) => relabel(labels, rules) !== undefined };
 }
 
+/** Says of a `--alert.query-url` that no page could link to that it is left out. */
+export function checkAlertUrl(config: Config, env: CommandEnv): void {
+  const { alertUrl: url } = config;
+  if (url === "" || /^https?:\/\/[^/]/i.test(url)) return;
+  env.logger.warn("--alert.query-url is no http or https URL: pages link to this querier", { url });
+}
+
 /** How far back instant selectors look: a wish of more than 0 ms, or what the flags make of it. */
 export function lookbackOf(config: Config): (asked: number, maxResolution: number) => number {
   const { lookbackDelta = 0, dynamicLookback: dynamic } = config;

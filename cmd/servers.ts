@@ -87,6 +87,7 @@ export function grpcServer(
     readonly maxReceiveBytes?: number;
   },
 ): GrpcServer {
+  warnOfOldTls("grpc-server-tls-min-version", config.grpcTlsMinVersion, env);
   const tls = GrpcTlsFiles.open({
     cert: config.grpcTlsCert,
     key: config.grpcTlsKey,
@@ -104,6 +105,12 @@ export function grpcServer(
     maxConnectionAge: config.grpcMaxConnectionAge,
     ...(tls === undefined ? {} : { tls }),
   });
+}
+
+/** Says what a wish for a version of TLS comes to that the runtime does not speak. */
+export function warnOfOldTls(flag: string, version: string, env: CommandEnv): void {
+  if (version !== "1.0" && version !== "1.1") return;
+  env.logger.warn("TLS 1.0 and 1.1 are not spoken: the minimum is 1.2", { flag, version });
 }
 
 function requestLogging(config: Pick<ConfigOf<typeof httpFlags>, "requestLogging">) {

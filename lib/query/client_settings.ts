@@ -9,7 +9,14 @@ export interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly skipVerify: boolean;
+  /** Oldest version of TLS that is spoken; below 1.2 nothing is, whatever is said. */
+  readonly minVersion: TlsMinVersion;
 }
+
+const VERSIONS = ["1.0", "1.1", "1.2", "1.3"] as const;
+
+/** Versions of TLS as flags and files name them. */
+export type TlsMinVersion = (typeof VERSIONS)[number];
 
 /** Complete settings of calls to one endpoint. */
 export interface ClientSettings {
@@ -33,8 +40,7 @@ const tlsSchema = schema.object({
   cert_file: schema.string(""),
   key_file: schema.string(""),
   ca_file: schema.string(""),
-  // Versions are negotiated by the runtime; the key is checked and has no further effect.
-  min_version: schema.optional(schema.oneOf(["1.0", "1.1", "1.2", "1.3"])),
+  min_version: schema.optional(schema.oneOf(VERSIONS)),
 });
 
 /** YAML of `client_config` and `default_client_config`. */
@@ -47,7 +53,13 @@ export const clientSchema = schema.object({
 /** Such a document as read. */
 export type ClientYaml = SchemaType<typeof clientSchema>;
 
-const NO_FILES: TlsFiles = { caFile: "", certFile: "", keyFile: "", skipVerify: false };
+const NO_FILES: TlsFiles = {
+  caFile: "",
+  certFile: "",
+  keyFile: "",
+  skipVerify: false,
+  minVersion: "1.3",
+};
 
 /** The settings of an endpoint: what its own say, and the default's for the rest. */
 export function mergeClient(own: ClientYaml | undefined, base: ClientSettings): ClientSettings {
@@ -71,6 +83,7 @@ function mergeTls(own: ClientYaml["tls_config"], base: TlsFiles | undefined): Tl
     certFile: own.cert_file || rest.certFile,
     keyFile: own.key_file || rest.keyFile,
     skipVerify: own.insecure_skip_verify ?? rest.skipVerify,
+    minVersion: own.min_version ?? rest.minVersion,
   };
 }
 
@@ -103,6 +116,7 @@ export function rpcOptions(
       ...(key === undefined ? {} : { key }),
       ...(serverName === "" ? {} : { serverName }),
       skipVerify: tls!.skipVerify,
+      minVersion: tls!.minVersion === "1.3" ? "TLSv1.3" : "TLSv1.2",
     };
   };
   return {

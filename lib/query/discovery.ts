@@ -2,7 +2,7 @@
  * Addresses behind names: `dns+host:port` (A and AAAA), `dnssrv+name` (SRV, then A and AAAA of its
  * targets), `dnssrvnoa+name` (SRV targets as they are), `dnsdualstack+host:port` (all of both kinds).
  */
-import { lookup as lookupHost, resolveSrv } from "node:dns/promises";
+import { lookup as lookupHost, Resolver, resolveSrv } from "node:dns/promises";
 import { errorMessage, MnemeError } from "../base/mod.ts";
 import type { EndpointSpec } from "./endpoint_set.ts";
 
@@ -25,6 +25,17 @@ export const systemLookup: Lookup = {
   aaaa: (name) => lookupFamily(name, 6),
   srv: (name) => resolveSrv(name),
 };
+
+/** Name servers alone, those of the machine unless others are given as `host:port`. */
+export function nameServerLookup(servers: readonly string[] = []): Lookup {
+  const resolver = new Resolver();
+  if (servers.length > 0) resolver.setServers(servers);
+  return {
+    a: (name) => resolver.resolve4(name),
+    aaaa: (name) => resolver.resolve6(name),
+    srv: (name) => resolver.resolveSrv(name),
+  };
+}
 
 /** Told of lookups, for metrics. */
 export interface LookupMetrics {

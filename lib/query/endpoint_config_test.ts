@@ -26,7 +26,13 @@ endpoints:
 - address: d:4
   client_config: {compression: none}
 `);
-  const tls = { caFile: "ca.pem", certFile: "c.pem", keyFile: "k.pem", skipVerify: false };
+  const tls = {
+    caFile: "ca.pem",
+    certFile: "c.pem",
+    keyFile: "k.pem",
+    skipVerify: false,
+    minVersion: "1.3" as const,
+  };
   assert.deepEqual(client, { tls, serverName: "store", compression: "snappy" });
   assert.deepEqual(endpoints, [
     { address: "a:1", strict: false, client },
@@ -36,7 +42,7 @@ endpoints:
       strict: false,
       group: true,
       client: {
-        tls: { ...tls, caFile: "other.pem", skipVerify: true },
+        tls: { ...tls, caFile: "other.pem", skipVerify: true, minVersion: "1.2" },
         serverName: "c.example",
         compression: "none",
       },
@@ -73,7 +79,7 @@ Deno.test("parseEndpointConfig() refuses what cannot work, by name", () => {
 Deno.test("rpcOptions() reads certificate files each time it connects", () => {
   let content = "one";
   const options = rpcOptions({
-    tls: { caFile: "ca", certFile: "", keyFile: "", skipVerify: false },
+    tls: { caFile: "ca", certFile: "", keyFile: "", skipVerify: false, minVersion: "1.3" },
     serverName: "s",
     compression: "snappy",
   }, (path) => new TextEncoder().encode(`${path} ${content}`));

@@ -1,8 +1,10 @@
 /** gRPC over TLS, with certificates made for the test. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { createServer } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { connectRpc } from "./client.ts";
+import { openSocket } from "./h2/socket.ts";
 import { serveRpc, type ServerTls } from "./server.ts";
 import type { Service } from "./service.ts";
 
@@ -158,5 +160,41 @@ Deno.test({
     } finally {
       await rotating.stop(0);
     }
+  },
+});
+
+Deno.test({
+  name: "peers that speak an old TLS alone are left, unless an older minimum is wished",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const certificates = await makeCertificates();
+    if (certificates === undefined) {
+      console.log("skipped: openssl is not there");
+      return;
+    }
+    const { ca, server: { cert, key } } = certificates;
+    const old = createServer({
+      cert: Buffer.from(cert),
+      key: Buffer.from(key),
+      minVersion: "TLSv1.2",
+      maxVersion: "TLSv1.2",
+      ALPNProtocols: ["h2"],
+    }, (socket) => socket.on("error", () => {}));
+    old.on("tlsClientError", () => {});
+    await new Promise<void>((done) => old.listen(0, "127.0.0.1", done));
+    const address = `127.0.0.1:${(old.address() as { port: number }).port}`;
+    for (const minVersion of [{}, { minVersion: "TLSv1.3" as const }]) {
+      await assert.rejects(openSocket(address, { ca, ...minVersion }), (error: Error) => {
+        assert.match(
+          error.message,
+          /it speaks nothing as new as TLSv1.3, the least that its client/,
+        );
+        return true;
+      });
+    }
+    const socket = await openSocket(address, { ca, minVersion: "TLSv1.2" });
+    socket.close();
+    old.close();
   },
 });

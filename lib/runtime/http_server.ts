@@ -160,7 +160,9 @@ export class HttpServer implements Actor {
         response.destroy();
       });
     };
-    this.#tls = this.#options.web?.current().tls;
+    const web = this.#options.web?.current();
+    for (const notice of web?.ineffective ?? []) this.#logger.warn(`--http.config: ${notice}`);
+    this.#tls = web?.tls;
     const server = this.#tls === undefined
       ? http.createServer(settings, serve)
       : https.createServer({ ...settings, ...tlsSettings(this.#tls) }, serve);

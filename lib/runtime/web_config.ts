@@ -37,7 +37,7 @@ const webSchema = schema.object({
     client_allowed_sans: schema.list(schema.string()),
     min_version: schema.oneOf(VERSIONS, "TLS12"),
     max_version: schema.oneOf(VERSIONS, "TLS13"),
-    // Chosen by the runtime, which offers sound ones only.
+    // Chosen by the runtime, which offers sound ones only; told at the start.
     cipher_suites: schema.list(schema.string()),
     prefer_server_cipher_suites: schema.bool(true),
     curve_preferences: schema.list(schema.string()),
@@ -73,6 +73,8 @@ export interface WebConfig {
   readonly headers: readonly (readonly [string, string])[];
   /** Undefined: no limit. */
   readonly rate: { readonly burst: number; readonly interval: number } | undefined;
+  /** What is given and has no effect, with the reason. */
+  readonly ineffective: readonly string[];
 }
 
 /** Largest file that is read, bytes. */
@@ -169,6 +171,11 @@ export function readWebConfig(
     users: config.basic_auth_users,
     headers,
     rate: interval === 0 ? undefined : { burst: Math.max(1, burst), interval },
+    ineffective: (["cipher_suites", "curve_preferences"] as const)
+      .filter((key) => config.tls_server_config[key].length > 0)
+      .map((key) =>
+        `tls_server_config.${key} has no effect: the runtime always offers the same sound ones`
+      ),
   };
 }
 

@@ -263,5 +263,13 @@ Deno.test("--http.config says in one line what is wrong", async () => {
     assert.throws(() => new WebConfigFile(`${folder}/none.yml`), /Cannot read .*none\.yml/);
     await Deno.writeTextFile(`${folder}/web.yml`, "");
     assert.equal(new WebConfigFile(`${folder}/web.yml`).current().tls, undefined);
+    await Deno.writeTextFile(
+      `${folder}/web.yml`,
+      "tls_server_config: {cipher_suites: [A], curve_preferences: [B]}",
+    );
+    assert.deepEqual(
+      new WebConfigFile(`${folder}/web.yml`).current().ineffective.map((t) => t.split(" has")[0]),
+      ["tls_server_config.cipher_suites", "tls_server_config.curve_preferences"],
+    );
   });
 });

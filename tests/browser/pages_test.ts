@@ -275,6 +275,33 @@ const STEPS: readonly (readonly [string, Step])[] = [
     assert.equal(await page.evaluate("window.__harm"), undefined);
     await close(watched);
   }],
+  ["expressions of rules lead to the querier that a flag names", async (browser, { query }) => {
+    const watched = await open(browser, query.http, "/rules");
+    const { page } = watched;
+    const link = page.getByTitle("Open in the graph").first();
+    const path = "/graph?g0.expr=up%20%3D%3D%200&g0.tab=1";
+    await link.waitFor();
+    assert.equal(await link.getAttribute("href"), path);
+    for (
+      const [url, href] of [
+        ["https://query.example/thanos/", `https://query.example/thanos${path}`],
+        ["javascript:alert(1)", path],
+      ] as const
+    ) {
+      await page.route("**/api/v1/status/flags", async (route) => {
+        const answer = await route.fetch();
+        const body = await answer.json();
+        await route.fulfill({
+          response: answer,
+          json: { ...body, data: { ...body.data, "alert.query-url": url } },
+        });
+      });
+      await page.reload();
+      await page.locator(`a[href="${href}"]`).first().waitFor();
+      await page.unroute("**/api/v1/status/flags");
+    }
+    await close(watched);
+  }],
   ["everything is reachable by keyboard alone", async (browser, { query }) => {
     const watched = await open(browser, query.http, "/graph");
     const { page } = watched;

@@ -28,6 +28,19 @@ export function PageLink(props: {
   );
 }
 
+/** One expression in the graph: of this server, or of the one that `--alert.query-url` names. */
+export function ExpressionLink(props: {
+  readonly expr: string;
+  readonly children: ComponentChildren;
+}) {
+  const url = useApp().flags.value["alert.query-url"] ?? "";
+  const to = graphLink(props.expr);
+  const rest = { class: "mono", title: "Open in the graph", children: props.children };
+  return /^https?:/i.test(url)
+    ? <a href={url.replace(/\/+$/, "") + to} {...rest} />
+    : <PageLink to={to} {...rest} />;
+}
+
 /** The graph page with one expression. */
 export function graphLink(expr: string, tab: "0" | "1" = "1"): string {
   return `/graph?g0.expr=${encodeURIComponent(expr)}&g0.tab=${tab}`;

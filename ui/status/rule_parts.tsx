@@ -1,7 +1,7 @@
 /** What alerts and rules have in common. */
 import type { RuleJson } from "../api/types.ts";
 import { formatDuration } from "../model/durations.ts";
-import { graphLink, PageLink } from "../parts/page_link.tsx";
+import { ExpressionLink } from "../parts/page_link.tsx";
 import { Badges } from "../parts/labels.tsx";
 import { Plain } from "../parts/plain.tsx";
 
@@ -17,9 +17,9 @@ export function RuleText({ rule }: { rule: RuleJson }) {
       <div>
         <dt>expr</dt>
         <dd>
-          <PageLink to={graphLink(rule.query)} class="mono" title="Open in the graph">
+          <ExpressionLink expr={rule.query}>
             <Plain text={rule.query} />
-          </PageLink>
+          </ExpressionLink>
         </dd>
       </div>
       {(rule.duration ?? 0) > 0 && (

@@ -25,7 +25,12 @@ export interface SocketTls {
   readonly key?: Uint8Array;
   readonly serverName?: string;
   readonly skipVerify?: boolean;
+  /** Oldest version of TLS that is spoken; default 1.3. */
+  readonly minVersion?: TlsVersion;
 }
+
+/** Versions of TLS that the runtime speaks. */
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /** Splits `host:port` and `[v6]:port`. */
 export function parseAddress(address: string): { hostname: string; port: number } {
@@ -45,7 +50,12 @@ export async function openSocket(address: string, tls: SocketTls | undefined): P
     return tls === undefined ? await openPlain(hostname, port) : await openTls(hostname, port, tls);
   } catch (error) {
     if (error instanceof MnemeError && error.kind === "bad_data") throw error;
-    const reason = errorMessage(error).replace(/ \(os error \d+\)$/, "").toLowerCase();
+    let reason = errorMessage(error).replace(/ \(os error \d+\)$/, "").toLowerCase();
+    if (/alert: protocol_?version/.test(reason)) {
+      reason +=
+        ` (it speaks nothing as new as ${tls?.minVersion ?? "TLSv1.3"}, the least that its ` +
+        "client settings allow)";
+    }
     throw new RpcError(STATUS_UNAVAILABLE, `connection error: connect ${address}: ${reason}`, {
       cause: error,
     });
@@ -86,6 +96,7 @@ function openTls(hostname: string, port: number, tls: SocketTls): Promise<Socket
       cert: pem(tls.cert),
       key: pem(tls.key),
       rejectUnauthorized: tls.skipVerify !== true,
+      minVersion: tls.minVersion ?? "TLSv1.3",
       ALPNProtocols: ["h2"],
     });
     socket.once("error", reject);
@@ -156,7 +167,7 @@ export interface ServerTls {
   /** When set, clients must show a certificate signed by it. */
   readonly clientCa?: Uint8Array;
   /** Oldest version of TLS that is spoken; default 1.3. */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: TlsVersion;
 }
 
 /** Longest TLS handshake of a client, ms. */
