@@ -122,8 +122,13 @@ export class Stage implements AsyncDisposable {
   launch(
     name: string,
     args: readonly string[],
-    options: { readonly env?: Readonly<Record<string, string>> } = {},
+    options: {
+      readonly env?: Readonly<Record<string, string>>;
+      /** A module of `tests/servers` that runs before the command. */
+      readonly preload?: string;
+    } = {},
   ): Server {
+    const { env, preload } = options;
     const given = (flag: string) =>
       args.find((arg) => arg.startsWith(`${flag}=`))?.slice(flag.length + 1);
     const grpc = given("--grpc-address") ?? `127.0.0.1:${freePort()}`;
@@ -135,12 +140,13 @@ export class Stage implements AsyncDisposable {
       args: [
         "run",
         "-A",
+        ...(preload === undefined ? [] : [`--preload=${root}tests/servers/${preload}`]),
         `${root}cmd/${name}.ts`,
         ...(WITHOUT_GRPC.has(name) ? [] : [`--grpc-address=${grpc}`]),
         `--http-address=${http}`,
         ...rest,
       ],
-      ...options,
+      ...(env === undefined ? {} : { env }),
     });
     this.#children.push(child);
     return { child, grpc, http: `http://${http}` };

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
 import { Metrics } from "../telemetry/mod.ts";
 import {
   EndpointResolver,
@@ -9,6 +8,7 @@ import {
   systemLookup,
 } from "./discovery.ts";
 import { lookupMetrics } from "./endpoint_metrics.ts";
+import { openNameServer } from "./testing/name_server.ts";
 
 /** A resolver over fixed records; a name without any is an error, as in DNS. */
 function lookup(records: {
@@ -150,61 +150,26 @@ Deno.test("a group stays one endpoint whatever it resolves to, and lookups are c
   ) assert.ok(text.includes(`\n${line}\n`), `${line}\n${text}`);
 });
 
-/** A name server that knows one address for every name, and one place behind every service. */
-async function nameServer(): Promise<{ address: string; close: () => void }> {
-  const socket = createSocket("udp4");
-  socket.on("message", (query, peer) => {
-    let end = 12;
-    while (query[end] !== 0) end += query[end]! + 1;
-    end += 5;
-    const target = [
-      5,
-      ...new TextEncoder().encode("store"),
-      4,
-      ...new TextEncoder().encode("test"),
-    ];
-    const data: Record<number, number[]> = {
-      1: [10, 1, 2, 3],
-      // Priority, weight, port, target.
-      33: [0, 0, 0, 0, 10901 >> 8, 10901 & 255, ...target, 0],
-    };
-    const found = data[query[end - 3]!];
-    const record = found === undefined
-      ? []
-      : [0xc0, 12, 0, query[end - 3]!, 0, 1, 0, 0, 0, 60, 0, found.length, ...found];
-    const head = [
-      query[0]!,
-      query[1]!,
-      0x81,
-      0x80,
-      0,
-      1,
-      0,
-      found === undefined ? 0 : 1,
-      0,
-      0,
-      0,
-      0,
-    ];
-    socket.send(Uint8Array.from([...head, ...query.subarray(12, end), ...record]), peer.port);
-  });
-  await new Promise<void>((done) => socket.bind(0, "127.0.0.1", done));
-  return { address: `127.0.0.1:${socket.address().port}`, close: () => socket.close() };
-}
-
 Deno.test({
   name: "nameServerLookup asks name servers alone",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    const server = await nameServer();
+    const server = await openNameServer({
+      a: { "a.test": ["10.1.2.3", "10.1.2.4"], "b.test": ["10.1.2.5"] },
+      srv: { "_grpc._tcp.test": [{ name: "a.test", port: 1 }, { name: "b.test", port: 2 }] },
+    });
     try {
       const dns = nameServerLookup([server.address]);
-      assert.deepEqual(await resolveAddress("dns+a.test:1", dns), ["10.1.2.3:1"]);
-      assert.deepEqual(await resolveAddress("dnssrvnoa+_grpc._tcp.test", dns), [
-        "store.test:10901",
+      const of = async (address: string) => (await resolveAddress(address, dns)).sort();
+      assert.deepEqual(await of("dns+a.test:7"), ["10.1.2.3:7", "10.1.2.4:7"]);
+      assert.deepEqual(await of("dnssrvnoa+_grpc._tcp.test"), ["a.test:1", "b.test:2"]);
+      assert.deepEqual(await of("dnssrv+_grpc._tcp.test"), [
+        "10.1.2.3:1",
+        "10.1.2.4:1",
+        "10.1.2.5:2",
       ]);
-      assert.deepEqual(await resolveAddress("dnssrv+_grpc._tcp.test:7", dns), ["10.1.2.3:7"]);
+      await assert.rejects(of("dns+c.test:7"));
     } finally {
       server.close();
     }

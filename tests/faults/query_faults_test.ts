@@ -46,6 +46,7 @@ async function serve(
   store: Store,
   labels: Record<string, string>,
   componentType = "sidecar",
+  minTime = START,
 ): Promise<RpcServer> {
   return await serveRpc({
     address: "127.0.0.1:0",
@@ -55,7 +56,7 @@ async function serve(
         labelSets: [labelsFromRecord(labels)],
         componentType,
         store: {
-          minTime: START,
+          minTime,
           maxTime: MAX_TIME,
           supportsSharding: true,
           supportsWithoutReplicaLabels: true,
@@ -345,6 +346,46 @@ faultTest(
     await slow.stop(0);
   },
 );
+
+faultTest("a clock that is an hour wrong moves what now is, and nothing else", async (stage) => {
+  const HOUR = 3_600_000;
+  // A sample a minute, its value the minutes since `base`, from two hours ago to two hours ahead.
+  const base = Math.floor(Date.now() / 60_000) * 60_000 - 2 * HOUR;
+  const { labels, samples } = floatSeries({ __name__: "minutes" }, base, 240, {
+    step: 60_000,
+    value: 0,
+  });
+  const store = await serve(
+    new MemoryStore({ series: [encodeSeriesData({ labels, samples })] }),
+    { a: "1" },
+    "sidecar",
+    base,
+  );
+  for (const shift of [-HOUR, 0, HOUR]) {
+    const querier = stage.launch("query", [
+      `--endpoint=${store.address}`,
+      "--endpoint.info-timeout=2s",
+    ], { preload: "clock_preload.ts", env: { MNEME_TEST_CLOCK: String(shift) } });
+    await querier.child.waitUntilReady(`${querier.http}/-/ready`);
+    const get = async (path: string) =>
+      (await (await fetch(`${querier.http}/api/v1/${path}`)).json()) as Body;
+    const { data, warnings } = await get("query?query=minutes&partial_response=false");
+    assert.equal(warnings, undefined);
+    const [time, value] = data.result[0].value;
+    assert.equal(Number(value), Math.floor((time * 1000 - base) / 60_000));
+    const off = time * 1000 - (Date.now() + shift);
+    assert.ok(Math.abs(off) < HOUR / 4, `now is ${off} ms from the clock of the querier`);
+    // Times that are given mean the same to every clock, and nothing is cut at "now".
+    const ends = `start=${base / 1000}&end=${base / 1000 + 4 * 3600}`;
+    const range = await get(`query_range?query=minutes&${ends}&step=60&partial_response=false`);
+    assert.equal(range.data.result[0].values.length, 241, "the last one by lookback");
+    assert.equal((await get(`series?match[]=minutes&${ends}`)).data.length, 1);
+    const [told] = (await get("stores")).data.sidecar;
+    assert.deepEqual([told.minTime, told.lastError], [base, null]);
+    await querier.child.stop();
+  }
+  await store.stop(0);
+});
 
 /** How long stores are killed and started again, seconds: short here, 60 for the full run. */
 const CHAOS_SECONDS = Number(Deno.env.get("MNEME_CHAOS_SECONDS") ?? 8);
