@@ -1,4 +1,6 @@
 /** The server's HTTP API: envelope, errors in words, cancellation. */
+import { type Body, readRange, readText } from "./bodies.ts";
+import type { RangeData } from "./types.ts";
 
 /** What came back. */
 export interface Answer<T> {
@@ -7,8 +9,8 @@ export interface Answer<T> {
   readonly infos: readonly string[];
   /** From request to the last byte read and parsed, ms. */
   readonly elapsed: number;
-  /** Size of the JSON text. */
-  readonly characters: number;
+  /** The JSON text, where `data` is not all of it. */
+  readonly text?: () => string;
   readonly traceId: string;
 }
 
@@ -27,15 +29,6 @@ export class ApiError extends Error {
     this.status = status;
     this.type = type;
   }
-}
-
-interface Envelope {
-  readonly status?: unknown;
-  readonly data?: unknown;
-  readonly error?: unknown;
-  readonly errorType?: unknown;
-  readonly warnings?: unknown;
-  readonly infos?: unknown;
 }
 
 /** Options of one call. */
@@ -65,14 +58,29 @@ export class Api {
     }, options);
   }
 
+  /** A range query: its series come as columns, read while the answer arrives. */
+  postRange(path: string, form: Form, options: CallOptions = {}): Promise<Answer<RangeData>> {
+    return this.#call<RangeData>(
+      path,
+      { method: "POST", body: new URLSearchParams(form.map((pair) => [...pair])) },
+      options,
+      readRange,
+    );
+  }
+
   delete<T>(path: string, options: CallOptions = {}): Promise<Answer<T>> {
     return this.#call<T>(path, { method: "DELETE" }, options);
   }
 
-  async #call<T>(path: string, init: RequestInit, options: CallOptions): Promise<Answer<T>> {
+  async #call<T>(
+    path: string,
+    init: RequestInit,
+    options: CallOptions,
+    read: (response: Response) => Promise<Body> = readText,
+  ): Promise<Answer<T>> {
     const began = performance.now();
     let response: Response;
-    let text: string;
+    let body: Body;
     try {
       response = await this.#fetch(`${this.base}${path}`, {
         ...init,
@@ -80,23 +88,17 @@ export class Api {
         cache: "no-store",
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
-      text = await response.text();
+      body = await read(response);
     } catch (error) {
       if (options.signal?.aborted) throw new ApiError(0, "canceled", "The request was cancelled.");
       const why = error instanceof Error ? error.message : String(error);
       throw new ApiError(0, "unreachable", `The server did not answer (${why}).`);
     }
-    const envelope = parseEnvelope(text);
+    const { envelope } = body;
     if (envelope === undefined) {
+      const text = body.text();
       if (response.ok && text === "") {
-        return {
-          data: undefined as T,
-          warnings: [],
-          infos: [],
-          elapsed: 0,
-          characters: 0,
-          traceId: "",
-        };
+        return { data: undefined as T, warnings: [], infos: [], elapsed: 0, traceId: "" };
       }
       throw new ApiError(
         response.status,
@@ -116,18 +118,9 @@ export class Api {
       warnings: texts(envelope.warnings),
       infos: texts(envelope.infos),
       elapsed: performance.now() - began,
-      characters: text.length,
+      ...(read === readRange ? { text: body.text } : {}),
       traceId: response.headers.get("x-thanos-trace-id") ?? "",
     };
-  }
-}
-
-function parseEnvelope(text: string): Envelope | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && "status" in value ? value : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -22,6 +22,15 @@ export interface MatrixSeries {
   readonly histograms?: readonly (readonly [number, HistogramJson])[];
 }
 
+/** A series of a range as columns. Units: s. Shape: `times` and `values` are equally long. */
+export interface SeriesColumns {
+  readonly metric: LabelRecord;
+  /** Series may share one array. */
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+  readonly histograms?: readonly (readonly [number, HistogramJson])[];
+}
+
 /** What one store did for a query. Units: ms unless text says otherwise; bytes. */
 export interface FanoutEntry {
   readonly endpointAddr: string;
@@ -53,13 +62,16 @@ export interface AnalysisNode {
   readonly coverage?: readonly CoverageEntry[] | null;
 }
 
-export type QueryData =
+/** Data of a query; of a range with its series as columns, `RangeData`. */
+export type QueryData<Series = MatrixSeries> =
   & { readonly analysis?: AnalysisNode | null; readonly stats?: unknown }
   & (
     | { readonly resultType: "vector"; readonly result: readonly VectorSeries[] }
-    | { readonly resultType: "matrix"; readonly result: readonly MatrixSeries[] }
+    | { readonly resultType: "matrix"; readonly result: readonly Series[] }
     | { readonly resultType: "scalar" | "string"; readonly result: readonly [number, string] }
   );
+
+export type RangeData = QueryData<SeriesColumns>;
 
 export interface StoreJson {
   readonly name: string;

@@ -1,20 +1,24 @@
 /** The graph: lines, stacked areas or a heat map on canvas, with a tooltip and zoom by drag. */
 import uPlot from "uplot";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { mark } from "../api/bodies.ts";
 import type { ExemplarsJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { type Colors, currentColors, onColorsChanged } from "../app/theme.ts";
-import { type Frame, stackRows } from "../model/frame.ts";
+import { type Frame, frameRange, stackRows } from "../model/frame.ts";
 import type { Heatmap } from "../model/heatmap.ts";
 import { shortNumber } from "../model/numbers.ts";
 import { timeTicks, type ZoneClock } from "../model/times.ts";
 import { useWidth } from "../parts/virtual_rows.tsx";
 import { drawExemplars, type ExemplarPoint, exemplarPoints, nearestExemplar } from "./exemplars.ts";
 import { heatColor, seriesColor, withAlpha } from "./palette.ts";
+import { linePaths } from "./line_paths.ts";
 import { Tooltip, type TooltipState } from "./tooltip.tsx";
 
 /** Height of a graph, px. */
 const HEIGHT = 320;
+/** With more points than these, lines are one device pixel wide: wider ones take ten times longer. */
+const MAX_WIDE = 20_000;
 /** How near the pointer must be to a line to name it, px. */
 const NEAR = 40;
 /** With more lines than these, the one under the pointer is not lifted out: it would lag. */
@@ -54,7 +58,8 @@ export function Chart(props: ChartProps) {
   useEffect(() => onColorsChanged(() => setTheme((n) => n + 1)), []);
   const { frame, heatmap, display, shown, fromZero, exemplars } = props;
   const clock = app.clock.value;
-  useEffect(() => {
+  // Before the browser paints, not in the frame after.
+  useLayoutEffect(() => {
     if (width === 0) return;
     const colors = currentColors();
     const points = exemplarPoints(exemplars);
@@ -128,7 +133,10 @@ function chartOptions(making: Making): uPlot.Options {
   const { frame, display, start, end, shown } = props;
   const stacked = display === "stacked";
   const heat = display === "heatmap" ? props.heatmap : undefined;
-  const many = frame.rows.length > 200;
+  const lines = heat === undefined && !stacked;
+  const many = frame.rows.length * frame.times.length > MAX_WIDE;
+  const range = lines ? frameRange(frame.rows, shown) : undefined;
+  const paths = lines ? linePaths(frame) : undefined;
   return {
     width,
     height: HEIGHT,
@@ -138,15 +146,20 @@ function chartOptions(making: Making): uPlot.Options {
     cursor: {
       y: false,
       points: { show: heat === undefined && frame.rows.length <= MAX_FOCUS },
+      // A hole has no point.
+      dataIdx: (u, series, at) => Number.isNaN(u.data[series]![at]) ? null! : at,
       drag: { x: true, y: false, setScale: false },
       sync: { key: "mneme", setSeries: false },
     },
     focus: { alpha: 0.25 },
     scales: {
       x: { time: false, min: start, max: end, range: [start, end] },
-      y: heat !== undefined
-        ? { range: [0, heat.lower.length] }
-        : { range: (_u, min, max) => valueRange(min, max, props.fromZero || stacked) },
+      y: heat !== undefined ? { range: [0, heat.lower.length] } : {
+        range: (_u, min, max) =>
+          lines
+            ? valueRange(range?.min ?? null, range?.max ?? null, props.fromZero)
+            : valueRange(min, max, true),
+      },
     },
     axes: [
       timeAxis(clock, colors),
@@ -161,8 +174,10 @@ function chartOptions(making: Making): uPlot.Options {
           return {
             show: shown[i] ?? true,
             stroke: color,
-            width: many ? 1 : 1.5,
-            points: { filter: isolated, show: false, size: 5 },
+            width: many ? 1 / devicePixelRatio : 1.5,
+            ...(paths === undefined
+              ? { points: { filter: isolated, show: false, size: 5 } }
+              : { auto: false, paths, points: { show: false } }),
             ...(stacked && i === 0 ? { fill: withAlpha(color, 0.55) } : {}),
           };
         })),
@@ -191,6 +206,7 @@ function chartOptions(making: Making): uPlot.Options {
         },
         (u) => heat !== undefined && drawHeat(u, heat, colors.dark),
         (u) => making.points.length > 0 && drawExemplars(u, making.points, colors),
+        () => mark("drawn"),
       ],
     },
   };
@@ -345,7 +361,9 @@ function tooltipAt(u: uPlot, { latest, colors, points }: Making): TooltipState |
   const stacked = props.display === "stacked";
   for (let s = 1; s < u.data.length; s++) {
     const value = u.data[s]![idx];
-    if (value === null || value === undefined || !props.shown[s - 1]) continue;
+    if (value === null || value === undefined || Number.isNaN(value) || !props.shown[s - 1]) {
+      continue;
+    }
     const distance = u.valToPos(value, "y") - top;
     // In a stack the pointer lies in the area below its upper edge.
     const size = stacked ? (distance <= 0 ? -distance : Infinity) : Math.abs(distance);
@@ -359,7 +377,7 @@ function tooltipAt(u: uPlot, { latest, colors, points }: Making): TooltipState |
   return {
     ...at,
     time: props.frame.times[idx]!,
-    value: value === null || value === undefined ? "no sample" : String(value),
+    value: value === undefined || Number.isNaN(value) ? "no sample" : String(value),
     color: seriesColor(best, colors.dark),
     labels: props.frame.labels[best]!,
   };

@@ -34,7 +34,7 @@ export function Legend(props: {
       rowHeight={26}
       maxHeight={234}
       row={(labels, i) => {
-        const last = frame.rows[i]!.findLast((value) => value !== null);
+        const last = frame.rows[i]!.findLast((value) => !Number.isNaN(value));
         return (
           <div key={i} role="row" class={`legend-row ${shown[i] ? "" : "off"}`}>
             <div role="cell">
@@ -53,7 +53,7 @@ export function Legend(props: {
               </button>
             </div>
             <div role="cell" class="legend-value">
-              {last === undefined || last === null ? "" : shortNumber(last, 6)}
+              {last === undefined ? "" : shortNumber(last, 6)}
             </div>
           </div>
         );

@@ -1,4 +1,5 @@
 /** What one can do with a panel: take its answer along, copy, remove. */
+import type { QueryData } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { toCsv, toCurl } from "../model/table_export.ts";
 import { Button, Popover } from "../parts/controls.tsx";
@@ -7,11 +8,14 @@ import type { GraphState, Panel } from "./state.ts";
 /** Buttons at the end of the tabs. */
 export function PanelMenu({ state, panel }: { state: GraphState; panel: Panel }) {
   const app = useApp();
-  const data = panel.run?.answer?.data;
+  const answer = panel.run?.answer;
+  // Texts as the server wrote them: columns are for drawing.
+  const written = (): QueryData =>
+    answer!.text === undefined ? answer!.data as QueryData : JSON.parse(answer!.text()).data;
   const request = panel.run?.request;
   const address = (path: string) => `${location.origin}${app.router.href(path)}`;
   const csv = () => {
-    if (data === undefined) return;
+    const data = written();
     const rows = data.resultType === "vector"
       ? data.result.map(({ metric, value, histogram }) => ({
         labels: metric,
@@ -60,12 +64,16 @@ export function PanelMenu({ state, panel }: { state: GraphState; panel: Panel })
                   ),
                 request === undefined,
               )}
-              {item("Download CSV", csv, data === undefined)}
+              {item("Download CSV", csv, answer === undefined)}
               {item(
                 "Download JSON",
                 () =>
-                  app.save("query.json", "application/json", JSON.stringify(data, undefined, 2)),
-                data === undefined,
+                  app.save(
+                    "query.json",
+                    "application/json",
+                    JSON.stringify(written(), undefined, 2),
+                  ),
+                answer === undefined,
               )}
             </>
           );

@@ -1,6 +1,8 @@
 /** One panel: editor, switches, tabs and what they show. */
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { mark } from "../api/bodies.ts";
 import { messageOf } from "../api/client.ts";
+import type { RangeData } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { storeIn } from "../model/advice.ts";
 import { formatDuration, roughDuration } from "../model/durations.ts";
@@ -246,19 +248,23 @@ function Result({ panel, run }: { panel: Panel; run: Run | undefined }) {
         )}
       />
       {tab === "table"
-        ? <ResultTable data={run.answer.data} />
-        : <GraphResult panel={panel} run={run} />}
+        ? <ResultTable data={panel.runs.table.value!.answer!.data} />
+        : <GraphResult panel={panel} run={panel.runs.graph.value!} />}
       <Answered panel={panel} run={run} />
     </div>
   );
 }
 
-function GraphResult({ panel, run }: { panel: Panel; run: Run }) {
+function GraphResult({ panel, run }: { panel: Panel; run: Run<RangeData> }) {
   const { display, fromZero } = panel.options.value;
   const data = run.answer!.data;
   const { start, end, step } = run.answered!;
   const series = data.resultType === "matrix" ? data.result : [];
-  const frame = useMemo(() => toFrame(series, start, end, step), [series, start, end, step]);
+  const frame = useMemo(() => {
+    const joined = toFrame(series, start, end, step);
+    mark("joined");
+    return joined;
+  }, [series, start, end, step]);
   const histograms = series.some(({ histograms }) => histograms !== undefined);
   // Native histograms have no single value: a heat map is the only graph of them.
   const heat = display === "heatmap" || histograms && frame.rows.length === 0;

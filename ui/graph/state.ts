@@ -1,7 +1,7 @@
 /** The panels of the graph page: options, running requests, answers. */
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
-import { type Answer, type Form, isCanceled } from "../api/client.ts";
-import type { AnalysisNode, ExemplarsJson, QueryData } from "../api/types.ts";
+import { type Answer, type CallOptions, type Form, isCanceled } from "../api/client.ts";
+import type { AnalysisNode, ExemplarsJson, QueryData, RangeData } from "../api/types.ts";
 import type { App } from "../app/context.ts";
 import { parseDuration } from "../model/durations.ts";
 import { NEW_PANEL, type PanelOptions, readPermalink, writePermalink } from "../model/permalink.ts";
@@ -10,9 +10,9 @@ import { type QueryDefaults, type QueryRequest, queryRequest } from "../model/qu
 export type RunKind = "table" | "graph";
 
 /** One request and what became of it; a new one keeps the last answer until its own is there. */
-export interface Run {
+export interface Run<Data = QueryData | RangeData> {
   readonly request: QueryRequest;
-  readonly answer: Answer<QueryData> | undefined;
+  readonly answer: Answer<Data> | undefined;
   /** The request the answer belongs to. */
   readonly answered: QueryRequest | undefined;
   readonly error: unknown;
@@ -42,10 +42,10 @@ export class Panel {
   readonly options: Signal<PanelOptions>;
   /** What stands in the editor. */
   readonly draft: Signal<string>;
-  readonly runs: Readonly<Record<RunKind, Signal<Run | undefined>>> = {
-    table: signal(undefined),
-    graph: signal(undefined),
-  };
+  readonly runs: {
+    readonly table: Signal<Run<QueryData> | undefined>;
+    readonly graph: Signal<Run<RangeData> | undefined>;
+  } = { table: signal(undefined), graph: signal(undefined) };
   /** Rounds of the explain tab. */
   readonly explained = signal(0);
   readonly #app: App;
@@ -98,30 +98,37 @@ export class Panel {
       this.explained.value++;
       return;
     }
-    const state = this.runs[tab];
     const request = queryRequest(
       this.options.value,
       tab,
       Date.now(),
       queryDefaults(this.#app.flags.value),
     );
-    const current = state.value;
+    const current = this.runs[tab].value;
     // A tab that was left and entered again has its answer still.
     if (
       !again && current !== undefined && current.error === undefined &&
       sameQuestion(current.request, request)
     ) return;
-    this.#start(tab, request);
+    const { api } = this.#app;
+    const { path, form } = request;
+    if (tab === "table") {
+      this.#start(tab, this.runs.table, request, (o) => api.post<QueryData>(path, form, o));
+    } else this.#start(tab, this.runs.graph, request, (o) => api.postRange(path, form, o));
   }
 
-  async #start(kind: RunKind, request: QueryRequest): Promise<void> {
+  async #start<Data>(
+    kind: RunKind,
+    state: Signal<Run<Data> | undefined>,
+    request: QueryRequest,
+    ask: (options: CallOptions) => Promise<Answer<Data>>,
+  ): Promise<void> {
     this.#aborts[kind]?.abort();
     const abort = new AbortController();
     this.#aborts[kind] = abort;
-    const state = this.runs[kind];
     const began = performance.now();
     const before = state.value;
-    const base: Run = {
+    const base: Run<Data> = {
       request,
       answer: before?.answer,
       answered: before?.answered,
@@ -133,7 +140,7 @@ export class Panel {
     state.value = base;
     const options = { signal: abort.signal, headers: request.headers };
     try {
-      const answer = await this.#app.api.post<QueryData>(request.path, request.form, options);
+      const answer = await ask(options);
       const exemplars = kind === "graph" && this.options.value.exemplars
         ? await this.#exemplars(request, options)
         : [];

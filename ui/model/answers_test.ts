@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { withColumns } from "../api/bodies.ts";
 import { ApiError } from "../api/client.ts";
+import type { MatrixSeries, RangeData, SeriesColumns } from "../api/types.ts";
 import { explainError, explainWarning, storeIn } from "./advice.ts";
 import { compareCounts, countSeries } from "./cardinality.ts";
 import { coverageOf, durationMs, ribbonOf, storeParts } from "./fanout.ts";
-import { stackRows, toFrame } from "./frame.ts";
+import { frameRange, stackRows, toFrame } from "./frame.ts";
 import { toHeatmap } from "./heatmap.ts";
 import { formatSeries, selectorOf, visible } from "./labels.ts";
 import { parseSample, shortNumber } from "./numbers.ts";
@@ -11,6 +13,12 @@ import { NEW_PANEL } from "./permalink.ts";
 import { queryRequest } from "./query_form.ts";
 import { printNode } from "./syntax.ts";
 import { toCsv, toCurl } from "./table_export.ts";
+
+/** Series as they come over the wire, as columns. */
+function columns(result: readonly MatrixSeries[]): readonly SeriesColumns[] {
+  const { data } = withColumns({ status: "success", data: { resultType: "matrix", result } }, []);
+  return (data as RangeData).result as readonly SeriesColumns[];
+}
 
 Deno.test("queryRequest() asks for a range on whole steps, and leaves open what the server decides", () => {
   const defaults = { step: 1, tenantHeader: "THANOS-TENANT" };
@@ -38,16 +46,25 @@ Deno.test("queryRequest() asks for a range on whole steps, and leaves open what 
 
 Deno.test("toFrame() puts samples on the grid and leaves holes open", () => {
   const frame = toFrame(
-    [
+    columns([
       { metric: { a: "1" }, values: [[0, "1"], [20, "3"], [30, "+Inf"]] },
       { metric: { a: "2" }, values: [[10.001, "NaN"], [40, "-5"], [99, "7"]] },
-    ],
+    ]),
     0,
     40_000,
     10,
   );
-  assert.deepEqual(frame.times, [0, 10_000, 20_000, 30_000, 40_000]);
-  assert.deepEqual(frame.rows, [[1, null, 3, null, null], [null, null, null, null, -5]]);
+  assert.deepEqual([...frame.times], [0, 10_000, 20_000, 30_000, 40_000]);
+  assert.deepEqual(frame.rows.map((row) => [...row]), [[1, NaN, 3, NaN, NaN], [
+    NaN,
+    NaN,
+    NaN,
+    NaN,
+    -5,
+  ]]);
+  assert.deepEqual(frameRange(frame.rows, [true, true]), { min: -5, max: 3 });
+  assert.deepEqual(frameRange(frame.rows, [true, false]), { min: 1, max: 3 });
+  assert.equal(frameRange(frame.rows, [false, false]), undefined);
   assert.deepEqual(stackRows(frame.rows, [true, true]), [
     [1, null, 3, null, 0],
     [1, null, 3, null, -5],
@@ -58,16 +75,37 @@ Deno.test("toFrame() puts samples on the grid and leaves holes open", () => {
   ]);
 });
 
+Deno.test("toFrame() tells series apart that share times, and takes whole columns as they are", () => {
+  const times = Float64Array.of(0, 10, 20);
+  const series = [[1, 2, 3], [4, NaN, 6], [7, -Infinity, 9]].map((values) => ({
+    metric: {},
+    times,
+    values: Float64Array.from(values),
+  }));
+  const shifted = { metric: {}, times: Float64Array.of(10), values: Float64Array.of(5) };
+  const empty = { metric: {}, times: new Float64Array(0), values: new Float64Array(0) };
+  const { rows } = toFrame([...series, empty, shifted], 0, 20_000, 10);
+  assert.equal(rows[0], series[0]!.values);
+  assert.deepEqual(rows.map((row) => [...row]), [
+    [1, 2, 3],
+    [4, NaN, 6],
+    [7, NaN, 9],
+    [NaN, 5, NaN],
+  ]);
+  // The answer's own column is not written to.
+  assert.equal(series[2]!.values[1], -Infinity);
+});
+
 Deno.test("toHeatmap() adds native histograms up, and takes classic buckets apart", () => {
   const native = toHeatmap(
-    [1, 2].map((n) => ({
+    columns([1, 2].map((n) => ({
       metric: { n: String(n) },
       histograms: [[10, {
         count: "3",
         sum: "4",
         buckets: [[0, "1", "2", "2"], [0, "2", "4", "1"]],
       }]] as const,
-    })),
+    }))),
     0,
     20_000,
     10,
@@ -75,18 +113,18 @@ Deno.test("toHeatmap() adds native histograms up, and takes classic buckets apar
   assert.deepEqual([native.lower, native.upper], [[1, 2], [2, 4]]);
   assert.deepEqual([...native.counts], [0, 4, 0, 0, 2, 0]);
   const classic = toHeatmap(
-    [
+    columns([
       { metric: { le: "+Inf" }, values: [[0, "10"]] },
       { metric: { le: "1" }, values: [[0, "4"]] },
       { metric: { le: "5" }, values: [[0, "9"]] },
-    ],
+    ]),
     0,
     0,
     10,
   )!;
   assert.deepEqual([classic.lower, classic.upper], [[0, 1, 5], [1, 5, Infinity]]);
   assert.deepEqual([...classic.counts], [4, 5, 1]);
-  assert.equal(toHeatmap([{ metric: {}, values: [[0, "1"]] }], 0, 0, 10), undefined);
+  assert.equal(toHeatmap(columns([{ metric: {}, values: [[0, "1"]] }]), 0, 0, 10), undefined);
 });
 
 Deno.test("storeParts() joins the selects of a query by store, wherever they stand in the tree", () => {

@@ -1,44 +1,79 @@
 /** A matrix as columns for drawing: one row of values per series over a shared time axis. */
-import type { MatrixSeries } from "../api/types.ts";
+import type { SeriesColumns } from "../api/types.ts";
 import type { LabelRecord } from "./labels.ts";
-import { parseSample } from "./numbers.ts";
 
-/** Series on a grid of steps. Units: ms. Null = no sample, or one that cannot be drawn. */
+/** Series on a grid of steps. Units: ms. NaN = no sample, or one that cannot be drawn. */
 export interface Frame {
-  readonly times: number[];
-  readonly rows: (number | null)[][];
+  readonly times: Float64Array;
+  /** Owner: some are the answer's own columns; nobody writes to them. */
+  readonly rows: readonly Float64Array[];
   readonly labels: readonly LabelRecord[];
 }
 
 /** Most series that are drawn at once: beyond, lines hide one another and the browser stalls. */
 export const MAX_DRAWN = 1000;
 
+/** The grid of a range. Units: ms. */
+export function gridTimes(start: number, end: number, stepSeconds: number): Float64Array {
+  const step = Math.max(1, stepSeconds * 1000);
+  const count = Math.floor((end - start) / step + 1e-9) + 1;
+  return Float64Array.from({ length: count }, (_, i) => start + i * step);
+}
+
 /** Puts series on their grid; samples off the grid go to the nearest step. */
 export function toFrame(
-  series: readonly MatrixSeries[],
+  series: readonly SeriesColumns[],
   start: number,
   end: number,
   stepSeconds: number,
 ): Frame {
   const step = Math.max(1, stepSeconds * 1000);
-  const count = Math.floor((end - start) / step + 1e-9) + 1;
-  const times = Array.from({ length: count }, (_, i) => start + i * step);
-  const drawn = series.filter(({ values }) => values !== undefined).slice(0, MAX_DRAWN);
-  const rows = drawn.map(({ values }) => {
-    const row: (number | null)[] = new Array(count).fill(null);
-    for (const [time, text] of values!) {
-      const i = Math.round((time * 1000 - start) / step);
-      const value = parseSample(text);
-      if (i >= 0 && i < count && Number.isFinite(value)) row[i] = value;
+  const times = gridTimes(start, end, stepSeconds);
+  const drawn = series.filter((s) => s.times.length > 0).slice(0, MAX_DRAWN);
+  // Most series have the same times: where they lie on the grid is found out once.
+  let known: Float64Array | undefined;
+  let places = new Int32Array(0);
+  let whole = false;
+  const rows = drawn.map((s) => {
+    if (s.times !== known) {
+      known = s.times;
+      places = Int32Array.from(known, (time) => Math.round((time * 1000 - start) / step));
+      whole = places.length === times.length && places.every((place, i) => place === i);
+    }
+    if (whole && s.values.every(Number.isFinite)) return s.values;
+    const row = new Float64Array(times.length).fill(NaN);
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i]!;
+      const value = s.values[i]!;
+      if (place >= 0 && place < row.length && Number.isFinite(value)) row[place] = value;
     }
     return row;
   });
   return { times, rows, labels: drawn.map(({ metric }) => metric) };
 }
 
+/** The lowest and highest value of the shown rows; undefined when they have none. */
+export function frameRange(
+  rows: readonly Float64Array[],
+  shown: readonly boolean[],
+): { readonly min: number; readonly max: number } | undefined {
+  let min = Infinity;
+  let max = -Infinity;
+  for (let r = 0; r < rows.length; r++) {
+    if (!shown[r]) continue;
+    const row = rows[r]!;
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]!;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+  }
+  return min <= max ? { min, max } : undefined;
+}
+
 /** Running sums over the shown rows, for stacked areas: a missing sample counts as nothing. */
 export function stackRows(
-  rows: readonly (number | null)[][],
+  rows: readonly Float64Array[],
   shown: readonly boolean[],
 ): (number | null)[][] {
   const width = rows[0]?.length ?? 0;
@@ -46,10 +81,16 @@ export function stackRows(
   // Where no series has a sample there is a hole, not a sum of zero.
   const any = new Uint8Array(width);
   rows.forEach((row, r) => {
-    if (shown[r]) row.forEach((value, i) => any[i]! |= Number(value !== null));
+    if (shown[r]) row.forEach((value, i) => any[i]! |= Number(!Number.isNaN(value)));
   });
   return rows.map((row, r) => {
-    if (!shown[r]) return new Array<number | null>(width).fill(null);
-    return row.map((value, i) => any[i] === 0 ? null : sums[i] = sums[i]! + (value ?? 0));
+    const stacked = new Array<number | null>(width).fill(null);
+    if (!shown[r]) return stacked;
+    for (let i = 0; i < width; i++) {
+      if (any[i] === 0) continue;
+      const value = row[i]!;
+      stacked[i] = sums[i] = sums[i]! + (Number.isNaN(value) ? 0 : value);
+    }
+    return stacked;
   });
 }

@@ -1,10 +1,11 @@
 /** Histograms over time as cells: a row per bucket, a column per step. */
-import type { MatrixSeries } from "../api/types.ts";
+import type { SeriesColumns } from "../api/types.ts";
+import { gridTimes } from "./frame.ts";
 import { parseSample } from "./numbers.ts";
 
 /** Rows from low to high; `counts[row * width + column]`, 0 = nothing. Units: ms. */
 export interface Heatmap {
-  readonly times: number[];
+  readonly times: Float64Array;
   readonly lower: number[];
   readonly upper: number[];
   readonly counts: Float64Array;
@@ -19,14 +20,14 @@ const MAX_ROWS = 400;
  * Several series are added up.
  */
 export function toHeatmap(
-  series: readonly MatrixSeries[],
+  series: readonly SeriesColumns[],
   start: number,
   end: number,
   stepSeconds: number,
 ): Heatmap | undefined {
   const step = Math.max(1, stepSeconds * 1000);
-  const width = Math.floor((end - start) / step + 1e-9) + 1;
-  const times = Array.from({ length: width }, (_, i) => start + i * step);
+  const times = gridTimes(start, end, stepSeconds);
+  const width = times.length;
   const column = (seconds: number) => Math.round((seconds * 1000 - start) / step);
   const cells = new Map<string, { lower: number; upper: number; counts: Float64Array }>();
   const add = (lower: number, upper: number, at: number, count: number) => {
@@ -62,19 +63,19 @@ export function toHeatmap(
 
 /** Classic buckets are cumulative: each is the difference to the next lower bound. */
 function addClassic(
-  series: readonly MatrixSeries[],
+  series: readonly SeriesColumns[],
   column: (seconds: number) => number,
   width: number,
   add: (lower: number, upper: number, at: number, count: number) => void,
 ): void {
   const groups = new Map<string, { le: number; values: Float64Array }[]>();
-  for (const { metric, values } of series) {
+  for (const { metric, times, values } of series) {
     const { le, ...rest } = metric;
-    if (le === undefined || values === undefined) continue;
+    if (le === undefined || values.length === 0) continue;
     const row = new Float64Array(width).fill(NaN);
-    for (const [time, text] of values) {
-      const at = column(time);
-      if (at >= 0 && at < width) row[at] = parseSample(text);
+    for (let i = 0; i < times.length; i++) {
+      const at = column(times[i]!);
+      if (at >= 0 && at < width) row[at] = values[i]!;
     }
     const key = JSON.stringify(rest);
     groups.set(key, [...groups.get(key) ?? [], { le: parseSample(le), values: row }]);
