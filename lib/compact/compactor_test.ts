@@ -590,6 +590,70 @@ Deno.test("replicas are merged into one block without their label", async () => 
   }
 });
 
+Deno.test("downsampled blocks of replicas are merged by penalty deduplication, and nothing is left to do", async () => {
+  const { bucket, clock, files } = setUp();
+  const metas = [];
+  for (const replica of ["a", "b"]) {
+    const labels = { cluster: "eu1", replica };
+    metas.push(
+      await putBlock(bucket, { from: 0, to: 336, labels, shift: replica === "a" ? 0 : 7 }),
+    );
+  }
+  const run = async (options: Partial<CompactorOptions>) => {
+    const fixture = makeCompactor({
+      bucket,
+      files,
+      dataDirectory: "/data",
+      clock,
+      seed: clock.now() % 1000,
+      options: { deleteDelay: 48 * HOUR, ...options },
+      downsample: "real",
+    });
+    const report = await fixture.compactor.iterate();
+    assert.deepEqual([report.errors, report.setAside], [[], []]);
+    await clock.advance(1000);
+    return fixture;
+  };
+  const left = async () =>
+    [...(await blocksOf(bucket)).values()].filter((block) => !block.marked).map(({ meta }) =>
+      [
+        meta.thanos!.resolution,
+        meta.thanos!.labels.join("="),
+        `L${meta.compaction.level}`,
+        meta.compaction.sources.length,
+        meta.stats.numSamples,
+      ].join(" ")
+    ).sort();
+  // Downsampled before anyone thought of merging replicas.
+  await run({});
+  const samples = 336 * 60 * 2;
+  assert.deepEqual(
+    await left(),
+    [0, 300_000, 3_600_000].flatMap((resolution) =>
+      ["a", "b"].map((replica) => {
+        const points = resolution === 0 ? samples : samples * 60_000 / resolution;
+        return `${resolution} cluster=eu1=replica=${replica} L1 1 ${points}`;
+      })
+    ).sort(),
+  );
+  const dedup = { replicaLabels: ["replica"], vertical: true, dedup: "penalty" } as const;
+  const { value } = await run(dedup);
+  const merged = await left();
+  assert.deepEqual(merged.slice(1), [
+    `300000 cluster=eu1 L2 2 ${samples / 5}`,
+    `3600000 cluster=eu1 L2 2 ${samples / 60}`,
+  ]);
+  assert.match(merged[0]!, /^0 cluster=eu1 L2 2 \d+$/);
+  assert.equal(
+    await value('thanos_compact_group_vertical_compactions_total{resolution="300000"}'),
+    1,
+  );
+  for (const name of await objectsOf(bucket)) assert(!name.endsWith(NO_COMPACT_MARK_FILE), name);
+  const objects = await objectsOf(bucket);
+  await run(dedup);
+  assert.deepEqual(await objectsOf(bucket), objects);
+});
+
 Deno.test("overlapping downsampled blocks are marked and never merged", async () => {
   const { bucket, compactor } = setUp({ vertical: true });
   const thanos = makeThanosMeta({ labels: ["cluster", "eu1"] as never, resolution: 300_000 });

@@ -125,7 +125,7 @@ function forEachRun(batch: SampleBatch, run: (from: number, to: number) => void)
   const h = batch.h ?? [];
   let from = 0;
   for (let i = 1; i <= batch.length; i++) {
-    if (i < batch.length && canAdd(h[from]!, h[i]!)) continue;
+    if (i < batch.length && canAddHistograms(h[from]!, h[i]!)) continue;
     run(from, i);
     from = i;
   }
@@ -137,7 +137,8 @@ function runsOf(batch: SampleBatch): number {
   return n;
 }
 
-function canAdd(a: FloatHistogram, b: FloatHistogram): boolean {
+/** True when two histograms can be added up: of exponential buckets, or of the same custom bounds. */
+export function canAddHistograms(a: FloatHistogram, b: FloatHistogram): boolean {
   if (usesCustomBuckets(a) !== usesCustomBuckets(b)) return false;
   const { length } = a.customValues;
   if (length !== b.customValues.length) return false;
@@ -218,6 +219,17 @@ function forEachWindow(
     while (i < length && t[i]! <= end) i++;
     visit(from, i, Math.min(end, t[length - 1]!));
   }
+}
+
+/** Histograms that can be added up as they are, brought to one layout; a part of an aggregate chunk. */
+export function histogramPart(batch: SampleBatch, header: ChunkResetHeader): Chunk {
+  const rows = new HistogramRows(batch);
+  const row = rows.row();
+  for (let i = 0; i < batch.length; i++) {
+    rows.read(i, row);
+    rows.emit(batch.t[i]!, row);
+  }
+  return rows.encode(header);
 }
 
 function sumPart(batch: SampleBatch, resolution: number): Chunk {

@@ -60,15 +60,19 @@ export class GroupPlanner {
     }
   }
 
-  /** Overlapping downsampled blocks are never merged: which part of an aggregate is whose is lost. */
+  /**
+   * Overlapping downsampled blocks are merged as replicas only: which samples of an aggregate are in
+   * another one as well is not known any more.
+   */
   async #excludeDownsampled(plan: CompactionPlan): Promise<boolean> {
     if (plan.kind !== "overlap" || !this.#options.vertical) return false;
+    if (this.#options.dedup === "penalty") return false;
     const downsampled = plan.blocks.filter((meta) => resolutionOf(meta) > 0);
     for (const { ulid } of downsampled) {
       await this.#marker.noCompact(
         ulid,
         NO_COMPACT_DOWNSAMPLE_VERTICAL,
-        "overlapping downsampled blocks are not merged",
+        "overlapping downsampled blocks are merged with --deduplication.func=penalty only",
       );
       this.#excluded.add(ulid);
     }

@@ -7,8 +7,9 @@
  */
 import { assert, CorruptionError, LoserTree } from "../base/mod.ts";
 import { aggrSampleCount, chunkSampleCount, ENCODING_AGGR, ENCODING_XOR } from "../chunks/mod.ts";
-import { type BlockMeta, type Files, mergeRanges } from "../tsdb/mod.ts";
+import { type BlockMeta, type Files, mergeRanges, resolutionOf } from "../tsdb/mod.ts";
 import { BlockInput, compareLabelPlaces } from "./block_input.ts";
+import { windowEnd } from "./downsample_windows.ts";
 import { FilePool, type WindowMemory } from "./file_pool.ts";
 import { MergeOutput } from "./merge_output.ts";
 import { type ClusterChunk, type CompactionDedup, OverlapMerger } from "./overlap_merger.ts";
@@ -82,6 +83,9 @@ class BlockMerge {
   readonly #minTime: number;
   readonly #lastTime: number;
   readonly #merger: OverlapMerger;
+  readonly #resolution: number;
+  /** Which replica each source is taken for. */
+  readonly #streams: Uint32Array;
   // The chunks of the current series, in the order of the sources.
   #count = 0;
   #minTimes = new Float64Array(256);
@@ -118,7 +122,9 @@ class BlockMerge {
     this.#symbols = symbols;
     this.#minTime = Math.min(...this.#inputs.map((b) => b.meta.minTime));
     this.#lastTime = Math.max(...this.#inputs.map((b) => b.meta.maxTime)) - 1;
-    this.#merger = new OverlapMerger(order.dedup);
+    this.#resolution = resolutionOf(this.#inputs[0]!.meta);
+    this.#streams = streamsOf(this.#inputs.map((input) => input.meta));
+    this.#merger = new OverlapMerger(order.dedup, this.#resolution);
     this.#deleted = this.#inputs.map(() => undefined);
   }
 
@@ -233,7 +239,7 @@ class BlockMerge {
     let simple = true;
     for (let i = 0; i < n; i++) {
       if (
-        maxTimes[i]! < minTimes[i]! || (i > 0 && minTimes[i]! <= maxTimes[i - 1]!) ||
+        maxTimes[i]! < minTimes[i]! || (i > 0 && this.#joins(i, i - 1, maxTimes[i - 1]!)) ||
         this.#mustCut(i)
       ) {
         simple = false;
@@ -292,13 +298,15 @@ class BlockMerge {
     order.sort((a, b) =>
       this.#minTimes[a]! - this.#minTimes[b]! || this.#maxTimes[a]! - this.#maxTimes[b]! || a - b
     );
+    const whole = this.#isMergedWhole(n);
     for (let i = 0; i < n;) {
       const base = order[i]!;
       let end = this.#maxTimes[base]!;
+      let last = base;
       let next = i + 1;
       let cut = this.#mustCut(base);
-      while (next < n && this.#minTimes[order[next]!]! <= end) {
-        end = Math.max(end, this.#maxTimes[order[next]!]!);
+      while (next < n && (whole || this.#joins(order[next]!, last, end))) {
+        if (this.#maxTimes[order[next]!]! > end) end = this.#maxTimes[last = order[next]!]!;
         if (this.#mustCut(order[next]!)) cut = true;
         next++;
       }
@@ -306,6 +314,25 @@ class BlockMerge {
       else this.#mergeCluster(output, order.slice(i, next), cut);
       i = next;
     }
+  }
+
+  /** Counters of replicas are told apart by all that is known of both, so aggregates go together. */
+  #isMergedWhole(n: number): boolean {
+    if (this.#resolution === 0 || this.#order.dedup !== "penalty") return false;
+    const first = this.#streams[this.#owners[0]!];
+    for (let i = 1; i < n; i++) if (this.#streams[this.#owners[i]!] !== first) return true;
+    return false;
+  }
+
+  /**
+   * True when chunk `i` belongs to a cluster that ends with chunk `last` at `end`: they overlap, or
+   * tell of the same window of different replicas.
+   */
+  #joins(i: number, last: number, end: number): boolean {
+    const start = this.#minTimes[i]!;
+    if (start <= end) return true;
+    if (this.#resolution === 0 || start > windowEnd(end, this.#resolution)) return false;
+    return this.#streams[this.#owners[i]!] !== this.#streams[this.#owners[last]!];
   }
 
   #mergeCluster(output: MergeOutput, members: readonly number[], cut: boolean): void {
@@ -327,6 +354,7 @@ class BlockMerge {
       }
       cluster.push({
         index: i,
+        stream: this.#streams[this.#owners[i]!]!,
         chunk: { encoding: input.encoding, data },
         deleted: cut ? this.#rangesToDrop(i) : undefined,
       });
@@ -346,7 +374,10 @@ class BlockMerge {
       throw error.in(this.#inputs[this.#owners[members[0]!]!]!.directory);
     }
     for (const { chunk, minTime, maxTime } of encoded) {
-      output.addChunk(chunk.encoding, chunk.data, minTime, maxTime, chunkSampleCount(chunk));
+      const samples = chunk.encoding === ENCODING_AGGR
+        ? aggrSampleCount(chunk.data)
+        : chunkSampleCount(chunk);
+      output.addChunk(chunk.encoding, chunk.data, minTime, maxTime, samples);
     }
   }
 
@@ -361,6 +392,20 @@ class BlockMerge {
     ];
     return mergeRanges(ranges);
   }
+}
+
+/** Blocks by replica: blocks of one do not overlap. Shape: one number for each block. */
+function streamsOf(metas: readonly BlockMeta[]): Uint32Array {
+  const streams = new Uint32Array(metas.length);
+  const ends: number[] = [];
+  const order = metas.map((_, i) => i).sort((a, b) => metas[a]!.minTime - metas[b]!.minTime);
+  for (const i of order) {
+    let stream = ends.findIndex((end) => end <= metas[i]!.minTime);
+    if (stream < 0) stream = ends.length;
+    ends[stream] = metas[i]!.maxTime;
+    streams[i] = stream;
+  }
+  return streams;
 }
 
 /** Number of samples of the record that was found last. */

@@ -10,6 +10,7 @@ import {
 import { mergeChain } from "../dedup/mod.ts";
 import { SampleBatch } from "../model/mod.ts";
 import { dropDeleted } from "../tsdb/mod.ts";
+import { AggregateMerger } from "./aggregate_merger.ts";
 import { PenaltyFold } from "./penalty_fold.ts";
 
 /** How samples of overlapping chunks become one series; "" keeps every sample of every time. */
@@ -18,6 +19,8 @@ export type CompactionDedup = "" | "penalty";
 /** A chunk of a cluster with its own bytes. */
 export interface ClusterChunk {
   readonly chunk: Chunk;
+  /** Which replica it is of; blocks of one replica do not overlap. */
+  readonly stream: number;
   /** Ranges to leave out, see Tombstones. */
   readonly deleted: Float64Array | undefined;
 }
@@ -25,30 +28,44 @@ export interface ClusterChunk {
 /** Merges clusters one after the other, reusing its columns. */
 export class OverlapMerger {
   readonly #dedup: CompactionDedup;
+  readonly #aggregates: AggregateMerger;
   readonly #fold = new PenaltyFold();
   readonly #merged = new SampleBatch();
   readonly #batches: SampleBatch[] = [];
 
-  constructor(dedup: CompactionDedup) {
+  /** `resolution` is that of the blocks, ms. */
+  constructor(dedup: CompactionDedup, resolution: number) {
     this.#dedup = dedup;
+    this.#aggregates = new AggregateMerger(resolution);
   }
 
   /**
    * The samples of `chunks` (ascending by start), encoded.
    *
    * One-to-one keeps one sample for each time that any chunk has. Penalty merging picks one chunk's
-   * samples at a time. Samples of any kind take part, whatever the kind of the first chunk.
-   * Throws: CorruptionError for broken chunks and for aggregate chunks, whose aggregates cannot be
-   *   told apart any more once they overlap.
+   * samples at a time. Samples of any kind take part, whatever the kind of the first chunk. Of
+   * aggregates penalty merging takes one chunk's windows at a time.
+   * Throws: CorruptionError for broken chunks, and one-to-one for aggregates of several chunks: which
+   *   of the samples they count are the same is not known any more.
    */
   merge(chunks: readonly ClusterChunk[]): EncodedChunk[] {
+    const aggregates = chunks.filter(({ chunk }) => chunk.encoding === ENCODING_AGGR).length;
+    if (aggregates > 0) {
+      if (aggregates < chunks.length) {
+        throw new CorruptionError("chunks of raw and of downsampled data overlap");
+      }
+      if (aggregates > 1 && this.#dedup !== "penalty") {
+        throw new CorruptionError(
+          "chunks of downsampled data overlap, and which samples both count cannot be told any " +
+            "more; those of replicas are merged with --deduplication.func=penalty",
+        );
+      }
+      return this.#aggregates.merge(chunks);
+    }
     const batches: SampleBatch[] = [];
     let longest = 0;
     for (let k = 0; k < chunks.length; k++) {
       const { chunk, deleted } = chunks[k]!;
-      if (chunk.encoding === ENCODING_AGGR) {
-        throw new CorruptionError("chunks of downsampled data overlap or reach out of their block");
-      }
       const batch = this.#batches[k] ??= new SampleBatch();
       batch.clear();
       appendChunk(chunk, batch);
