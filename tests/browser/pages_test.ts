@@ -275,6 +275,41 @@ const STEPS: readonly (readonly [string, Step])[] = [
     assert.equal(await page.evaluate("window.__harm"), undefined);
     await close(watched);
   }],
+  [
+    "below an external prefix no request fails, with and without a proxy that takes it off",
+    async (browser, { external, proxied }) => {
+      const strays: string[] = [];
+      const proxy = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+        const { pathname, search } = new URL(request.url);
+        if (!pathname.startsWith("/outside/")) {
+          strays.push(pathname);
+          return new Response("outside of the prefix", { status: 404 });
+        }
+        return fetch(proxied.http + pathname.slice("/outside".length) + search, {
+          method: request.method,
+          headers: request.headers,
+          body: request.body,
+          redirect: "manual",
+        });
+      });
+      const through = `http://127.0.0.1:${(proxy.addr as Deno.NetAddr).port}`;
+      for (const base of [external.http, through]) {
+        const watched = await open(browser, base, "/outside/graph");
+        const { page } = watched;
+        await type(page, "1 + 1");
+        await page.keyboard.press("Enter");
+        await expectRows(page, 1);
+        await page.getByRole("link", { name: "Stores", exact: true }).click();
+        await page.locator("h1", { hasText: "Stores" }).waitFor();
+        assert.equal(new URL(page.url()).pathname, "/outside/stores");
+        await page.reload();
+        await page.locator("h1", { hasText: "Stores" }).waitFor();
+        await close(watched);
+      }
+      assert.deepEqual(strays, []);
+      await proxy.shutdown();
+    },
+  ],
   ["expressions of rules lead to the querier that a flag names", async (browser, { query }) => {
     const watched = await open(browser, query.http, "/rules");
     const { page } = watched;

@@ -30,6 +30,9 @@ export interface Scene {
   readonly store: Server;
   /** A querier without stores below a route prefix. */
   readonly prefixed: Server;
+  /** Queriers below an external prefix: reached directly, and to be reached through a proxy. */
+  readonly external: Server;
+  readonly proxied: Server;
   /** Name of the store gateway as the querier knows it. */
   readonly storeName: string;
 }
@@ -39,9 +42,11 @@ export async function openScene(stage: Stage): Promise<Scene> {
   const bucket = `${stage.folder}/bucket`;
   const rules = `${stage.folder}/rules.yml`;
   await Deno.writeTextFile(rules, RULES);
-  const [store, prefixed, prometheis] = await Promise.all([
+  const [store, prefixed, external, proxied, prometheis] = await Promise.all([
     makeYear(bucket).then(() => stage.store(bucket)),
     stage.mneme("query", ["--web.route-prefix=/mneme"]),
+    stage.mneme("query", ["--web.external-prefix=/outside"]),
+    stage.mneme("query", ["--web.external-prefix=/outside", "--web.route-prefix=/"]),
     Promise.all(
       MEMBERS.map(([cluster, replica], i) =>
         stage.startPrometheus(`prometheus-${i}`, config(cluster, replica, []))
@@ -74,6 +79,8 @@ export async function openScene(stage: Stage): Promise<Scene> {
     query,
     store,
     prefixed,
+    external,
+    proxied,
     storeName: store.grpc,
   };
 }
