@@ -7,7 +7,7 @@
  */
 import { ENCODING_XOR } from "../chunks/mod.ts";
 import type { Chunk } from "../chunks/mod.ts";
-import { compareUtf8, decodeUtf8, MnemeError } from "../base/mod.ts";
+import { decodeUtf8, MnemeError } from "../base/mod.ts";
 import { type Labels, labelsFromPairs, labelsFromSorted } from "../model/mod.ts";
 import { makeMatcher, type Matcher, type MatchType } from "../model/mod.ts";
 import { ProtoReader, ProtoWriter, varintSize, WIRE_LEN, WIRE_VARINT } from "../rpc/mod.ts";
@@ -478,7 +478,8 @@ export function encodeHints(hints: AnyMessage): Uint8Array {
 /**
  * Decodes SeriesResponse messages, in order, to one frame.
  *
- * Shape: labels sorted (re-sorted when the sender did not); chunk data are views of the messages.
+ * Shape: labels as they came, for the proxy to look at: a sender may have them out of order, twice
+ *   or empty; chunk data are views of the messages.
  * Throws: CorruptionError.
  */
 export function decodeSeriesFrame(messages: readonly Uint8Array[]): SeriesFrame {
@@ -522,7 +523,6 @@ class LabelsReader {
   #ends: number[] = [];
   #last: readonly string[] = [];
   #current: string[] = [];
-  #ordered = true;
 
   constructor(r: ProtoReader) {
     this.#r = r;
@@ -549,14 +549,12 @@ class LabelsReader {
       }
       if (q === end) {
         current.push(last[at]!, last[at + 1]!);
-        this.#noteOrder(at);
         return;
       }
     }
     this.#starts[i] = start;
     this.#ends[i] = end;
     this.#decode(start, end);
-    this.#noteOrder(at);
   }
 
   #decode(start: number, end: number): void {
@@ -594,23 +592,12 @@ class LabelsReader {
     this.#current.push(name, value);
   }
 
-  #noteOrder(at: number): void {
-    const current = this.#current;
-    if (
-      current[at + 1] === "" || (at > 0 && compareUtf8(current[at - 2]!, current[at]!) >= 0)
-    ) this.#ordered = false;
-  }
-
   /** Labels of the series that ends here. */
   take(): Labels {
     const flat = this.#current;
     this.#last = flat;
     this.#current = [];
-    if (this.#ordered) return labelsFromSorted(flat);
-    this.#ordered = true;
-    const pairs: [string, string][] = [];
-    for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i]!, flat[i + 1]!]);
-    return labelsFromPairs(pairs);
+    return labelsFromSorted(flat);
   }
 }
 

@@ -5,9 +5,15 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { freePort } from "../../lib/runtime/child_process.ts";
-import { labelsFromRecord, MAX_TIME } from "../../lib/model/mod.ts";
+import { labelsFromRecord, labelsFromSorted, MAX_TIME } from "../../lib/model/mod.ts";
 import { type RpcServer, serveRpc } from "../../lib/rpc/mod.ts";
-import { infoService, type Series, type Store, storeService } from "../../lib/storeapi/mod.ts";
+import {
+  infoService,
+  type Series,
+  type SeriesFrame,
+  type Store,
+  storeService,
+} from "../../lib/storeapi/mod.ts";
 import { encodeSeriesData, floatSeries } from "../../lib/storeapi/testing/fixtures.ts";
 import { MemoryStore } from "../../lib/storeapi/testing/memory_store.ts";
 import { copyTree, freeze, type Server, Stage, until } from "../mneme.ts";
@@ -346,6 +352,87 @@ faultTest(
     await slow.stop(0);
   },
 );
+
+/** A store that sends these frames, whatever it is asked. */
+function sending(...frames: Partial<SeriesFrame>[]): Store {
+  const nothing = () => Promise.resolve({ values: [], warnings: [] });
+  return {
+    // deno-lint-ignore require-await
+    async *series() {
+      for (const frame of frames) yield { series: [], warnings: [], ...frame };
+    },
+    labelNames: nothing,
+    labelValues: nothing,
+  };
+}
+
+faultTest("what breaks the rules of the Store API is put right or told", async (stage) => {
+  const good = await serve(new MemoryStore({ series: seriesOf("good") }), { a: "1" });
+  const [series] = seriesOf("x");
+  const labelled = (...flat: string[]) => ({ ...series!, labels: labelsFromSorted(flat) });
+  const up = (instance: string) => labelled("__name__", "up", "instance", instance);
+  const cases: { store: Store; check: (querier: Server, address: string) => Promise<void> }[] = [
+    {
+      // Labels out of order, an empty one, and series out of order.
+      store: sending(
+        { series: [labelled("instance", "c", "empty", "", "__name__", "up")] },
+        { series: [up("b")] },
+        { series: [up("a"), up("b")] },
+      ),
+      async check(querier) {
+        const { body } = await ask(querier, { partial_response: "false" });
+        assert.deepEqual([body.data.result[0].value[1], body.warnings], ["4", undefined]);
+        const metrics = await (await fetch(`${querier.http}/metrics`)).text();
+        assert.match(metrics, /^mneme_proxy_repaired_series_total\S* [1-9]/m);
+      },
+    },
+    {
+      store: sending({ series: [labelled("__name__", "up", "a", "1", "a", "2")] }),
+      check: (querier, address) => assertTold(querier, address, 1),
+    },
+    {
+      store: sending({
+        series: [{
+          ...up("broken"),
+          chunks: series!.chunks.map((c) => ({
+            ...c,
+            raw: { ...c.raw!, encoding: 1, data: c.raw!.data.slice(0, 9) },
+          })),
+        }],
+      }),
+      async check(querier, address) {
+        const { status, body } = await ask(querier);
+        assert.equal(status, 422, JSON.stringify(body));
+        assert.ok(body.error.includes(`{__name__="up", instance="broken"} from`), body.error);
+        assert.ok(body.error.includes(address), body.error);
+      },
+    },
+    {
+      store: sending({ warnings: Array.from({ length: 100_000 }, (_, i) => `trouble ${i}`) }),
+      async check(querier, address) {
+        const { body } = await ask(querier);
+        assert.equal(body.warnings.length, 101);
+        assert.ok(
+          body.warnings.some((w: string) =>
+            w.startsWith(`and 99900 more warnings from Addr: ${address}`)
+          ),
+        );
+      },
+    },
+  ];
+  for (const { store, check } of cases) {
+    const server = await serve(store, { a: "2" });
+    const querier = await stage.mneme("query", [
+      `--endpoint=${good.address}`,
+      `--endpoint=${server.address}`,
+      "--endpoint.info-timeout=2s",
+    ]);
+    await check(querier, server.address);
+    await server.stop(0);
+    await querier.child.stop();
+  }
+  await good.stop(0);
+});
 
 faultTest("a clock that is an hour wrong moves what now is, and nothing else", async (stage) => {
   const HOUR = 3_600_000;
