@@ -5,7 +5,9 @@
  *
  * Prints the best and the median of each figure, and the goal it is held against.
  */
+import { encodeResult } from "../../lib/api/encode_result.ts";
 import { addPageRoutes, createApp, dataResponse, route } from "../../lib/api/mod.ts";
+import { labelsFromRecord } from "../../lib/model/mod.ts";
 import { PageFiles } from "../../lib/runtime/mod.ts";
 import { Metrics, Probe, silentLogger } from "../../lib/telemetry/mod.ts";
 import { open, startBrowser, whyNoBrowser } from "../browser/browser.ts";
@@ -93,7 +95,7 @@ function serve(): { base: string; stop: () => Promise<void> } {
       route(api, "/query", ["GET", "POST"], () => dataResponse(vector()));
       route(api, "/query_range", ["POST"], async (c) => {
         const form = await c.req.parseBody();
-        return dataResponse(matrix(Number(form.query), Number(form.start), Number(form.step)));
+        return matrix(Number(form.query), Number(form.start), Number(form.step));
       });
       const blocks = dataResponse(blockList());
       route(api, "/blocks", ["GET"], () => blocks.clone());
@@ -131,17 +133,22 @@ function vector() {
   };
 }
 
-function matrix(series: number, start: number, step: number) {
-  return {
-    resultType: "matrix",
-    result: Array.from({ length: series }, (_, s) => ({
-      metric: labels(s),
-      values: Array.from({ length: POINTS }, (_, i) => [
-        start + i * step,
-        String(s * 10 + Math.sin(i / 20 + s) * 40 + (i * 7919 * (s + 1)) % 13),
-      ]),
-    })),
-  };
+/** A range answer, written by the product's own encoder. */
+function matrix(count: number, start: number, step: number): Response {
+  const t = Float64Array.from({ length: POINTS }, (_, i) => (start + i * step) * 1000);
+  const series = Array.from({ length: count }, (_, s) => ({
+    labels: labelsFromRecord(labels(s)),
+    t,
+    v: Float64Array.from(
+      { length: POINTS },
+      (_, i) => s * 10 + Math.sin(i / 20 + s) * 40 + (i * 7919 * (s + 1)) % 13,
+    ),
+    h: null,
+  }));
+  const pieces = encodeResult({ type: "matrix", series }, { analysis: "{}", warnings: [] });
+  return new Response(ReadableStream.from(pieces), {
+    headers: { "content-type": "application/json" },
+  });
 }
 
 /** Two-hour blocks of 20 streams, back to back. */

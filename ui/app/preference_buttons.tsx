@@ -37,12 +37,6 @@ const SHOWN = 40;
 export function ZoneButton() {
   const { preferences, clock } = useApp();
   const [search, setSearch] = useState("");
-  const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const words = search.toLowerCase().replaceAll(" ", "_");
-  const known = Intl.supportedValuesOf("timeZone").filter((z) => z.toLowerCase().includes(words));
-  const zones = search !== "" && isZone(search) && !known.includes(search)
-    ? [search, ...known]
-    : known;
   return (
     <Popover
       text={clock.value.name}
@@ -51,6 +45,14 @@ export function ZoneButton() {
       align="right"
     >
       {(close) => {
+        // Only now: the list takes longer to make than the rest of the page.
+        const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+        const words = search.toLowerCase().replaceAll(" ", "_");
+        const known = Intl.supportedValuesOf("timeZone")
+          .filter((z) => z.toLowerCase().includes(words));
+        const zones = search !== "" && isZone(search) && !known.includes(search)
+          ? [search, ...known]
+          : known;
         const choose = (zone: string) => {
           preferences.zone.value = zone;
           close();

@@ -135,7 +135,7 @@ function chartOptions(making: Making): uPlot.Options {
   const heat = display === "heatmap" ? props.heatmap : undefined;
   const lines = heat === undefined && !stacked;
   const many = frame.rows.length * frame.times.length > MAX_WIDE;
-  const range = lines ? frameRange(frame.rows, shown) : undefined;
+  const range = lines ? frameRange(frame, shown) : undefined;
   const paths = lines ? linePaths(frame) : undefined;
   return {
     width,

@@ -62,9 +62,9 @@ Deno.test("toFrame() puts samples on the grid and leaves holes open", () => {
     NaN,
     -5,
   ]]);
-  assert.deepEqual(frameRange(frame.rows, [true, true]), { min: -5, max: 3 });
-  assert.deepEqual(frameRange(frame.rows, [true, false]), { min: 1, max: 3 });
-  assert.equal(frameRange(frame.rows, [false, false]), undefined);
+  assert.deepEqual(frameRange(frame, [true, true]), { min: -5, max: 3 });
+  assert.deepEqual(frameRange(frame, [true, false]), { min: 1, max: 3 });
+  assert.equal(frameRange(frame, [false, false]), undefined);
   assert.deepEqual(stackRows(frame.rows, [true, true]), [
     [1, null, 3, null, 0],
     [1, null, 3, null, -5],

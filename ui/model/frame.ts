@@ -8,6 +8,9 @@ export interface Frame {
   /** Owner: some are the answer's own columns; nobody writes to them. */
   readonly rows: readonly Float64Array[];
   readonly labels: readonly LabelRecord[];
+  /** Lowest and highest value of each row: Infinity and -Infinity where it has none. */
+  readonly lowest: Float64Array;
+  readonly highest: Float64Array;
 }
 
 /** Most series that are drawn at once: beyond, lines hide one another and the browser stalls. */
@@ -34,40 +37,59 @@ export function toFrame(
   let known: Float64Array | undefined;
   let places = new Int32Array(0);
   let whole = false;
-  const rows = drawn.map((s) => {
+  const lowest = new Float64Array(drawn.length).fill(Infinity);
+  const highest = new Float64Array(drawn.length).fill(-Infinity);
+  const rows = drawn.map((s, r) => {
     if (s.times !== known) {
       known = s.times;
       places = Int32Array.from(known, (time) => Math.round((time * 1000 - start) / step));
       whole = places.length === times.length && places.every((place, i) => place === i);
     }
-    if (whole && s.values.every(Number.isFinite)) return s.values;
-    const row = new Float64Array(times.length).fill(NaN);
-    for (let i = 0; i < places.length; i++) {
-      const place = places[i]!;
-      const value = s.values[i]!;
-      if (place >= 0 && place < row.length && Number.isFinite(value)) row[place] = value;
+    const row = whole && allFinite(s.values) ? s.values : spread(s.values, places, times.length);
+    let low = Infinity;
+    let high = -Infinity;
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]!;
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
+    lowest[r] = low;
+    highest[r] = high;
     return row;
   });
-  return { times, rows, labels: drawn.map(({ metric }) => metric) };
+  return { times, rows, labels: drawn.map(({ metric }) => metric), lowest, highest };
+}
+
+function allFinite(values: Float64Array): boolean {
+  // A sum is finite only if all its terms are; where large ones overflow it, a copy does no harm.
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return Number.isFinite(sum);
+}
+
+/** Values at their places of a row, the rest holes. */
+function spread(values: Float64Array, places: Int32Array, width: number): Float64Array {
+  const row = new Float64Array(width).fill(NaN);
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i]!;
+    const value = values[i]!;
+    if (place >= 0 && place < width && Number.isFinite(value)) row[place] = value;
+  }
+  return row;
 }
 
 /** The lowest and highest value of the shown rows; undefined when they have none. */
 export function frameRange(
-  rows: readonly Float64Array[],
+  { lowest, highest }: Frame,
   shown: readonly boolean[],
 ): { readonly min: number; readonly max: number } | undefined {
   let min = Infinity;
   let max = -Infinity;
-  for (let r = 0; r < rows.length; r++) {
-    if (!shown[r]) continue;
-    const row = rows[r]!;
-    for (let i = 0; i < row.length; i++) {
-      const value = row[i]!;
-      if (value < min) min = value;
-      if (value > max) max = value;
-    }
-  }
+  shown.forEach((on, r) => {
+    if (!on) return;
+    min = Math.min(min, lowest[r]!);
+    max = Math.max(max, highest[r]!);
+  });
   return min <= max ? { min, max } : undefined;
 }
 
