@@ -40,6 +40,22 @@ Deno.test("links in the documentation lead to files that exist", () => {
   assert.deepEqual(broken, []);
 });
 
+Deno.test("tests that the table of scenarios names exist", () => {
+  const table = Deno.readTextFileSync(`${root}docs/design/scenarios.md`);
+  const gone: string[] = [];
+  let named = 0;
+  for (const [, path, name] of table.matchAll(/`([^`]+_test\.ts)` “([^”]+)”/g)) {
+    named++;
+    try {
+      if (!Deno.readTextFileSync(`${root}${path}`).includes(name!)) gone.push(`${path}: ${name}`);
+    } catch {
+      gone.push(path!);
+    }
+  }
+  assert.deepEqual(gone, []);
+  assert.ok(named >= 50, `${named} tests are named`);
+});
+
 /** Flags of other programs that the pages show. */
 const FOREIGN = [
   /^--(?:storage|web\.enable|web\.listen|config\.file)/,
