@@ -2,9 +2,9 @@
  * A Prometheus as a Store: series over remote read, chunks passed on as they are, labels over its
  * HTTP API. What a sidecar serves.
  *
- * External labels win over equal labels of a series. Adding them can change the order of series,
- * so an answer is held and sorted before it is sent; it is never larger than what Prometheus sent,
- * however slowly it is read.
+ * External labels win over equal labels of a series. Series pass through in the order in which they
+ * come, but for the few that may change places by that (see prometheus_read.ts); Prometheus is read
+ * as fast as the caller takes them.
  */
 import {
   BufferPool,
@@ -12,14 +12,11 @@ import {
   errorMessage,
   LimitError,
   MnemeError,
-  SlabPool,
   snappyDecompress,
   throwIfAborted,
-  xxhash64Into,
 } from "../base/mod.ts";
-import { encodeSamples } from "../chunks/mod.ts";
+import { type EncodedChunk, encodeSamples } from "../chunks/mod.ts";
 import {
-  compareLabels,
   dropLabels,
   equalLabels,
   type Labels,
@@ -32,20 +29,14 @@ import {
   MIN_TIME,
 } from "../model/mod.ts";
 import {
-  type AggrChunk,
   type CallContext,
-  dataLength,
   decodeChunkedResponse,
-  decodeRemoteChunks,
   decodeSamplesResponse,
-  encodeFrames,
   encodeReadRequest,
+  encodeWarning,
   type LabelNamesRequest,
   type LabelValuesRequest,
-  type RawChunk,
   readFrames,
-  type RemoteSeries,
-  type Series,
   type SeriesFrame,
   type SeriesRequest,
   shardFilter,
@@ -58,6 +49,18 @@ import {
   type PrometheusClient,
   PrometheusError,
 } from "./prometheus_client.ts";
+import {
+  FinalOrder,
+  OrderError,
+  ownLabels,
+  planRead,
+  type ReadPlan,
+  ReceivedFrame,
+  WaitingSeries,
+} from "./prometheus_read.ts";
+import type { SeriesSink } from "./block_merge.ts";
+import { SeriesBatch } from "./series_batch.ts";
+import { FrameSink, MessageSink } from "./series_sink.ts";
 
 /** Limits of one Series call; 0 = none. */
 export interface PrometheusStoreLimits {
@@ -86,8 +89,7 @@ export interface PrometheusStoreOptions {
 
 const SAMPLES_PER_CHUNK = 120;
 const SERIES_PER_FRAME = 64;
-const BYTES_PER_FRAME = 256 * 1024;
-/** Most memory of messages kept for the next ones, bytes. */
+/** Most memory of frames and messages kept for the next ones, bytes. */
 const POOL_BYTES = 4 * 1024 * 1024;
 const MAX_SAMPLED_ANSWER = 1024 * 1024 * 1024;
 const STREAMED = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
@@ -100,115 +102,120 @@ const API_MAX_SECONDS = "9223309901257974";
 export class PrometheusStore implements Store {
   readonly #options: PrometheusStoreOptions;
   readonly #pool = new BufferPool(POOL_BYTES);
-  /** What Prometheus sends waits here; between requests a sidecar is to be small. */
-  readonly #memory = new SlabPool(0);
+  /** An answer came in another order than foretold. */
+  #sortsAll = false;
+
   constructor(options: PrometheusStoreOptions) {
     this.#options = options;
   }
 
   series(request: SeriesRequest, context: CallContext): AsyncIterable<SeriesFrame> {
-    return this.#series(request, context, (size) => new Uint8Array(size));
+    const sink = new FrameSink(SERIES_PER_FRAME);
+    const tell = (warning: string) => ({ series: [], warnings: [warning] });
+    return this.#answer(request, context, sink, tell, undefined);
   }
 
-  /** As series(), with memory that is given back when the answer has been sent. */
-  async *seriesMessages(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array> {
-    const memory = this.#memory.arena();
-    const take = (size: number) => memory.allocate(size);
-    try {
-      // Messages are copies: when they are made, nothing looks at the received bytes any more.
-      yield* encodeFrames(
-        this.#series(request, context, take),
-        request.responseBatchSize,
-        (size) => this.#pool.take(size),
-      );
-    } finally {
-      memory.release();
-    }
+  /** As series(), with memory that is used again when a message has been made of it. */
+  seriesMessages(request: SeriesRequest, context: CallContext): AsyncIterable<Uint8Array> {
+    const hashes = request.withoutChunkHashes !== true;
+    const sink = new MessageSink(request.responseBatchSize, this.#pool, hashes);
+    return this.#answer(request, context, sink, encodeWarning, this.#pool);
   }
 
   recycleMessage(message: Uint8Array): void {
     this.#pool.give(message);
   }
 
-  async *#series(
+  async *#answer<T>(
     request: SeriesRequest,
     context: CallContext,
-    take: (size: number) => Uint8Array,
-  ): AsyncIterable<SeriesFrame> {
+    sink: SeriesSink<T>,
+    tell: (warning: string) => T,
+    pool: BufferPool | undefined,
+  ): AsyncIterable<T> {
     const ended = this.#options.onCall?.();
     const served = { series: 0, chunks: 0 };
+    const send = (series: WaitingSeries) => {
+      served.series++;
+      served.chunks += series.chunkCount;
+      sink.add(series.labels, series.batches, series.indexes);
+      series.used();
+    };
     try {
-      for await (const frame of this.#answer(request, context, take)) {
-        served.series += frame.series.length;
-        for (const series of frame.series) served.chunks += series.chunks.length;
-        yield frame;
+      const external = this.#options.externalLabels();
+      const matchers = withoutExternal(request.matchers, external);
+      if (matchers === undefined) return;
+      if (matchers.length === 0) {
+        throw new MnemeError("bad_data", "no matchers specified (excluding external labels)");
       }
+      const call: Call = {
+        minTime: Math.max(request.minTime, this.#options.minTime()),
+        maxTime: request.maxTime,
+        matchers,
+        external,
+        relabel: relabeler(external, request.withoutReplicaLabels),
+        request,
+        order: new FinalOrder(),
+        signal: context.signal,
+        pool,
+      };
+      const steps = request.skipChunks ? this.#labelSets(call) : this.#read(call);
+      const { order } = call;
+      for await (const warning of steps) {
+        if (warning !== undefined) yield tell(warning);
+        for (let series = order.next(); series !== undefined; series = order.next()) {
+          send(series);
+          for (let item = sink.next(); item !== undefined; item = sink.next()) yield item;
+        }
+        throwIfAborted(context.signal);
+      }
+      sink.flush();
+      for (let item = sink.next(); item !== undefined; item = sink.next()) yield item;
+    } catch (error) {
+      // From now on every answer is held until it is complete: slower, and always in order.
+      if (error instanceof OrderError) this.#sortsAll = true;
+      throw error;
     } finally {
+      sink.close();
       ended?.(served);
     }
   }
 
-  async *#answer(
-    request: SeriesRequest,
-    context: CallContext,
-    take: (size: number) => Uint8Array,
-  ): AsyncIterable<SeriesFrame> {
-    const external = this.#options.externalLabels();
-    const matchers = withoutExternal(request.matchers, external);
-    if (matchers === undefined) return;
-    if (matchers.length === 0) {
-      throw new MnemeError("bad_data", "no matchers specified (excluding external labels)");
-    }
-    const minTime = Math.max(request.minTime, this.#options.minTime());
-    const { signal } = context;
-    const relabel = relabeler(external, request.withoutReplicaLabels);
-    const found = request.skipChunks
-      ? await this.#labelSets(minTime, request, matchers, relabel, signal)
-      : await this.#read(minTime, request, matchers, relabel, take, signal);
-    found.series.sort((a, b) => compareLabels(a.labels, b.labels));
-    const hashed = request.withoutChunkHashes !== true;
-    yield* frames(joinEqual(found.series), found.warnings, hashed, signal);
-  }
-
-  async #labelSets(
-    minTime: number,
-    request: SeriesRequest,
-    matchers: readonly Matcher[],
-    relabel: (labels: Labels) => Labels,
-    signal: AbortSignal,
-  ): Promise<Found> {
-    const params = timeParams(minTime, request.maxTime);
-    params.set("match[]", formatSelector(matchers));
+  /** Series without chunks, all of which wait. */
+  async *#labelSets(call: Call): AsyncIterable<string | undefined> {
+    const { request, order, relabel } = call;
+    const params = timeParams(call.minTime, call.maxTime);
+    params.set("match[]", formatSelector(call.matchers));
     if (request.limit > 0) params.set("limit", String(request.limit));
-    const data = await this.#list("/api/v1/series", params, signal);
+    const data = await this.#list("/api/v1/series", params, call.signal);
     const keeps = shardFilter(request.shardInfo) ?? (() => true);
-    const series: Pending[] = [];
+    let count = 0;
     for (const record of data) {
       const labels = relabel(labelsFromRecord(record as Record<string, string>));
-      if (keeps(labels)) series.push({ labels, parts: [] });
+      if (!keeps(labels)) continue;
+      order.wait(new WaitingSeries(labels, labels));
+      this.#checkSeries(++count);
     }
-    this.#checkSeries(series.length);
-    return { series, warnings: [] };
+    order.finish();
+    yield undefined;
   }
 
-  async #read(
-    minTime: number,
-    request: SeriesRequest,
-    matchers: readonly Matcher[],
-    relabel: (labels: Labels) => Labels,
-    take: (size: number) => Uint8Array,
-    signal: AbortSignal,
-  ): Promise<Found> {
+  /** Reads the answer of Prometheus; a step after each frame, with a warning if there is one. */
+  async *#read(call: Call): AsyncIterable<string | undefined> {
     const { client } = this.#options;
+    const changed = call.request.withoutReplicaLabels.concat(
+      call.external.filter((_, i) => i % 2 === 0),
+    );
+    const plan = planRead(call.matchers, changed, this.#sortsAll);
     const answer = await client.request("/api/v1/read", {
       method: "POST",
-      body: encodeReadRequest(minTime, request.maxTime, matchers),
+      body: encodeReadRequest(call.minTime, call.maxTime, plan.queries),
       headers: {
         "content-encoding": "snappy",
         "content-type": "application/x-stream-protobuf",
         "x-prometheus-remote-read-version": "0.1.0",
       },
-    }, signal);
+    }, call.signal);
     if (!answer.ok || answer.body === null) {
       const text = (await answer.text()).slice(0, 1000).trimEnd();
       throw new MnemeError(
@@ -218,12 +225,10 @@ export class PrometheusStore implements Store {
     }
     const type = answer.headers.get("content-type") ?? "";
     try {
-      if (type.startsWith(STREAMED)) {
-        return await this.#streamed(answer.body, request, relabel, take, signal);
-      }
-      if (type.startsWith(SAMPLED)) return await this.#sampled(answer, relabel);
+      if (type.startsWith(STREAMED)) return yield* this.#streamed(answer.body, call, plan);
+      if (type.startsWith(SAMPLED)) return yield* this.#sampled(answer, call, plan);
     } catch (error) {
-      throwIfAborted(signal);
+      throwIfAborted(call.signal);
       if (error instanceof MnemeError) throw error;
       // The connection broke while the answer came: what was read is no whole answer.
       throw new MnemeError(
@@ -236,67 +241,88 @@ export class PrometheusStore implements Store {
     throw new MnemeError("execution", `not supported remote read content type: ${type}`);
   }
 
-  async #streamed(
+  async *#streamed(
     body: ReadableStream<Uint8Array>,
-    request: SeriesRequest,
-    relabel: (labels: Labels) => Labels,
-    take: (size: number) => Uint8Array,
-    signal: AbortSignal,
-  ): Promise<Found> {
+    call: Call,
+    plan: ReadPlan,
+  ): AsyncIterable<undefined> {
+    const { order, pool, relabel } = call;
     const source = `remote read of ${this.#options.client.base}`;
-    const keeps = shardFilter(request.shardInfo) ?? (() => true);
-    const series: { labels: Labels; parts: RemoteSeries[] }[] = [];
+    const keeps = shardFilter(call.request.shardInfo) ?? (() => true);
+    const take = (size: number) => pool?.take(size) ?? new Uint8Array(size);
     let original: Labels | undefined;
-    let dropped = false;
+    /** The series that may go on in the next frame; undefined when it is not wanted. */
+    let current: WaitingSeries | undefined;
+    let currentQuery = 0;
     let chunks = 0;
     let count = 0;
-    for await (const frame of readFrames(body, source, take)) {
-      throwIfAborted(signal);
-      count++;
-      for (const part of decodeChunkedResponse(frame)) {
-        // A long series comes in several frames.
-        if (original !== undefined && equalLabels(original, part.labels)) {
-          if (!dropped) series[series.length - 1]!.parts.push(part);
-        } else {
-          original = part.labels;
-          const labels = relabel(part.labels);
-          dropped = !keeps(labels);
-          if (!dropped) series.push({ labels, parts: [part] });
-          this.#checkSeries(series.length);
+    let frames = 0;
+    const complete = () => {
+      if (current === undefined) return;
+      if (currentQuery === plan.ordered) order.pass(current);
+      else order.wait(current);
+      current = undefined;
+    };
+    for await (const bytes of readFrames(body, source, take)) {
+      frames++;
+      const { series, query } = decodeChunkedResponse(bytes);
+      const frame = new ReceivedFrame(series, bytes, pool);
+      for (let i = 0; i < series.length; i++) {
+        const { labels, chunkCount } = series[i]!;
+        if (original === undefined || query !== currentQuery || !equalLabels(original, labels)) {
+          complete();
+          original = labels;
+          currentQuery = query;
+          const final = relabel(labels);
+          if (keeps(final)) {
+            current = new WaitingSeries(final, ownLabels(labels, plan));
+            this.#checkSeries(++count);
+          }
         }
-        if (!dropped) chunks += part.chunkCount;
+        if (current === undefined) {
+          frame.used();
+          continue;
+        }
+        current.add(frame.batch, i, frame.used);
+        chunks += chunkCount;
         this.#checkSamples(chunks);
       }
+      yield undefined;
     }
-    this.#options.onFrames?.(count);
-    return { series, warnings: [] };
+    complete();
+    this.#options.onFrames?.(frames);
+    order.finish();
+    yield undefined;
   }
 
-  async #sampled(answer: Response, relabel: (labels: Labels) => Labels): Promise<Found> {
+  async *#sampled(
+    answer: Response,
+    call: Call,
+    plan: ReadPlan,
+  ): AsyncIterable<string | undefined> {
     const body = new Uint8Array(await answer.arrayBuffer());
-    const series: Pending[] = [];
-    const warnings: string[] = [];
+    const plain = snappyDecompress(body, MAX_SAMPLED_ANSWER);
+    const keeps = shardFilter(call.request.shardInfo) ?? (() => true);
     let chunks = 0;
-    for (
-      const { labels, batch } of decodeSamplesResponse(snappyDecompress(body, MAX_SAMPLED_ANSWER))
-    ) {
+    let count = 0;
+    for (const { labels, batch } of decodeSamplesResponse(plain, plan.queries.length)) {
       if (batch.length === 0) {
-        warnings.push("Prometheus sent a series without samples");
+        yield "Prometheus sent a series without samples";
         continue;
       }
+      const final = call.relabel(labels);
+      if (!keeps(final)) continue;
       const encoded = encodeSamples(batch, 0, batch.length, SAMPLES_PER_CHUNK);
-      series.push({
-        labels: relabel(labels),
-        parts: [
-          encoded.map((e) => ({ minTime: e.minTime, maxTime: e.maxTime, raw: e.chunk })),
-        ],
-      });
+      const series = new WaitingSeries(final, final);
+      series.add(batchOf(encoded), 0, () => {});
+      call.order.wait(series);
       chunks += encoded.length;
-      this.#checkSeries(series.length);
+      this.#checkSeries(++count);
       this.#checkSamples(chunks);
     }
     this.#options.onFrames?.(1);
-    return { series, warnings };
+    call.order.finish();
+    yield undefined;
   }
 
   async labelNames(request: LabelNamesRequest, context: CallContext): Promise<StringsResponse> {
@@ -397,18 +423,34 @@ export class PrometheusStore implements Store {
   }
 }
 
-/**
- * A series that waits for its turn. Its chunks stay as they came until they are sent: an object for
- * each would take several times the memory of their bytes.
- */
-interface Pending {
-  readonly labels: Labels;
-  readonly parts: readonly (RemoteSeries | readonly AggrChunk[])[];
+/** What one Series call asks for, and where its series go. */
+interface Call {
+  readonly minTime: number;
+  readonly maxTime: number;
+  /** Without those on external labels. */
+  readonly matchers: readonly Matcher[];
+  readonly external: Labels;
+  readonly relabel: (labels: Labels) => Labels;
+  readonly request: SeriesRequest;
+  readonly order: FinalOrder;
+  readonly signal: AbortSignal;
+  /** Memory of frames; what was received lies in fresh memory without it. */
+  readonly pool: BufferPool | undefined;
 }
 
-interface Found {
-  readonly series: Pending[];
-  readonly warnings: string[];
+/** Chunks made here as a batch of one series. */
+function batchOf(chunks: readonly EncodedChunk[]): SeriesBatch {
+  const batch = new SeriesBatch(chunks.length);
+  chunks.forEach(({ minTime, maxTime, chunk }, k) => {
+    batch.minTimes[k] = minTime;
+    batch.maxTimes[k] = maxTime;
+    batch.encodings[k] = chunk.encoding;
+    batch.regionOf[k] = k;
+    batch.dataLength[k] = chunk.data.length;
+    batch.regions.push(chunk.data);
+  });
+  batch.starts.push(chunks.length);
+  return batch;
 }
 
 /** Matchers without those on external labels; undefined when one of these does not match. */
@@ -428,55 +470,6 @@ function relabeler(external: Labels, without: readonly string[]): (labels: Label
     const merged = mergeLabels(labels, external);
     return dropped.size === 0 ? merged : dropLabels(merged, dropped);
   };
-}
-
-/** Series that became equal by their new labels are one series. */
-function joinEqual(sorted: readonly Pending[]): Pending[] {
-  const out: Pending[] = [];
-  for (const series of sorted) {
-    const last = out[out.length - 1];
-    if (last !== undefined && equalLabels(last.labels, series.labels)) {
-      out[out.length - 1] = { labels: last.labels, parts: [...last.parts, ...series.parts] };
-    } else out.push(series);
-  }
-  return out;
-}
-
-function* frames(
-  series: readonly Pending[],
-  warnings: readonly string[],
-  hashed: boolean,
-  signal: AbortSignal,
-): Generator<SeriesFrame> {
-  if (warnings.length > 0) yield { series: [], warnings };
-  const scratch = new Uint32Array(2);
-  let batch: Series[] = [];
-  let bytes = 0;
-  for (const { labels, parts } of series) {
-    const chunks: AggrChunk[] = [];
-    for (const part of parts) {
-      if ("body" in part) {
-        for (const chunk of decodeRemoteChunks(part)) {
-          chunks.push(hashed ? hashedChunk(chunk, scratch) : chunk);
-        }
-      } else chunks.push(...part);
-    }
-    batch.push({ labels, chunks });
-    for (const c of chunks) bytes += dataLength(c.raw!) + 24;
-    if (batch.length >= SERIES_PER_FRAME || bytes >= BYTES_PER_FRAME) {
-      throwIfAborted(signal);
-      yield { series: batch, warnings: [], bytes };
-      batch = [];
-      bytes = 0;
-    }
-  }
-  if (batch.length > 0) yield { series: batch, warnings: [], bytes };
-}
-
-function hashedChunk(raw: RawChunk, scratch: Uint32Array): AggrChunk {
-  xxhash64Into(raw.data, scratch);
-  const { minTime, maxTime } = raw;
-  return { minTime, maxTime, raw, hashes: [scratch[0]!, scratch[1]!] };
 }
 
 function timeParams(start: number, end: number): URLSearchParams {

@@ -1,18 +1,27 @@
 import assert from "node:assert/strict";
 import { ByteWriter, crc32c, snappyCompress } from "../base/mod.ts";
+import { Random } from "../base/testing/random.ts";
 import { decodeXor } from "../chunks/mod.ts";
 import {
   bitsOf,
+  compareLabels,
+  dropLabels,
+  equalLabels,
   isStaleAt,
+  type Labels,
   labelsFromRecord,
   labelsToRecord,
   makeMatcher,
+  matchesLabels,
+  mergeLabels,
   SampleBatch,
   setStaleAt,
 } from "../model/mod.ts";
 import { ProtoWriter } from "../rpc/mod.ts";
 import { MAX_READ_FRAME, type Series, type SeriesRequest } from "../storeapi/mod.ts";
 import { formatSeconds, PrometheusClient } from "./prometheus_client.ts";
+import { FinalOrder, ownLabels, planRead, WaitingSeries } from "./prometheus_read.ts";
+import { SeriesBatch } from "./series_batch.ts";
 import { PrometheusStore } from "./prometheus_store.ts";
 import { parseExternalLabels, parseLowestTime, PrometheusState } from "./prometheus_state.ts";
 
@@ -38,7 +47,12 @@ function request(parts: Partial<SeriesRequest> = {}): SeriesRequest {
 }
 
 /** One ChunkedReadResponse frame of one series whose chunks hold the given bytes. */
-function frame(labels: Record<string, string>, chunks: readonly string[]): Uint8Array {
+function frame(
+  labels: Record<string, string>,
+  chunks: readonly string[],
+  at: { time?: number; query?: number } = {},
+): Uint8Array {
+  const { time = 0, query = 0 } = at;
   const w = new ProtoWriter();
   const series = w.open(1, 64);
   for (const [name, value] of Object.entries(labels)) {
@@ -49,13 +63,14 @@ function frame(labels: Record<string, string>, chunks: readonly string[]): Uint8
   }
   chunks.forEach((text, i) => {
     const chunk = w.open(2, 64);
-    w.int64(1, i * 10);
-    w.int64(2, i * 10 + 9);
+    w.int64(1, time + i * 10);
+    w.int64(2, time + i * 10 + 9);
     w.int32(3, 1);
     w.bytes(4, new TextEncoder().encode(text));
     w.close(chunk);
   });
   w.close(series);
+  w.int64(2, query);
   return framed(w.finish());
 }
 
@@ -106,7 +121,7 @@ async function read(store: PrometheusStore, parts: Partial<SeriesRequest> = {}) 
 Deno.test("series() passes chunks on, joins split series and lets external labels win", async () => {
   const all = [
     frame({ __name__: "m", a: "1" }, ["x0", "x1"]),
-    frame({ __name__: "m", a: "1" }, ["x2"]),
+    frame({ __name__: "m", a: "1" }, ["x2"], { time: 20 }),
     frame({ __name__: "m", a: "1", zone: "z" }, ["y"]),
     frame({ __name__: "m", cluster: "own", zone: "y" }, ["w"]),
   ];
@@ -147,8 +162,108 @@ Deno.test("series() sorts again when labels go", async () => {
   ]);
 });
 
+Deno.test("series() lets series pass as they come, merged with those that had to wait", async () => {
+  const { store } = storeOver(streamed(
+    // Series with a cluster, then with a replica of their own, then all others.
+    frame({ __name__: "m", cluster: "own", zone: "b" }, ["wait1"]),
+    frame({ __name__: "m", replica: "own", a: "1" }, ["wait2"], { query: 1, time: 100 }),
+    frame({ __name__: "m" }, ["p0"], { query: 2 }),
+    frame({ __name__: "m", a: "1" }, ["p1"], { query: 2 }),
+    frame({ __name__: "m", a: "2" }, ["p2"], { query: 2 }),
+    frame({ __name__: "m", zone: "a" }, ["p3"], { query: 2 }),
+  ));
+  assert.deepEqual(await read(store), [
+    { labels: "__name__=m,a=1,cluster=eu1,replica=0", chunks: ["p1", "wait2"] },
+    { labels: "__name__=m,a=2,cluster=eu1,replica=0", chunks: ["p2"] },
+    // Its labels begin all others', and end up behind them.
+    { labels: "__name__=m,cluster=eu1,replica=0", chunks: ["p0"] },
+    { labels: "__name__=m,cluster=eu1,replica=0,zone=a", chunks: ["p3"] },
+    { labels: "__name__=m,cluster=eu1,replica=0,zone=b", chunks: ["wait1"] },
+  ]);
+});
+
+Deno.test("series() sends what is certain before the rest has come", async () => {
+  let sent = 0;
+  const answer = () =>
+    new Response(
+      new ReadableStream<Uint8Array>({
+        pull(controller) {
+          const a = String(sent++).padStart(4, "0");
+          controller.enqueue(frame({ __name__: "m", a }, ["x".repeat(100_000)], { query: 2 }));
+          if (sent === 200) controller.close();
+        },
+      }, { highWaterMark: 0 }),
+      { headers: { "content-type": STREAMED } },
+    );
+  const { store } = storeOver(answer);
+  const messages = store.seriesMessages(request({ responseBatchSize: 64 }), context);
+  for await (const message of messages) {
+    // The first message is full with ten series, and little more was read than it holds.
+    assert(message.length > 800_000 && sent < 20, `${message.length} bytes after ${sent} frames`);
+    break;
+  }
+});
+
+Deno.test("series() sorts everything once the order was another than foretold", async () => {
+  const { store } = storeOver(streamed(
+    frame({ __name__: "m", a: "2" }, ["2"], { query: 2 }),
+    frame({ __name__: "m", a: "3" }, ["3"], { query: 2 }),
+    frame({ __name__: "m", a: "1" }, ["1"], { query: 2 }),
+    frame({ __name__: "m", a: "4" }, ["4"], { query: 2 }),
+  ));
+  await assert.rejects(read(store), /another order than their labels/);
+  assert.deepEqual((await read(store)).map((s) => s.chunks[0]), ["1", "2", "3", "4"]);
+});
+
+Deno.test("FinalOrder and planRead() give the order of final labels for random series", () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const random = new Random(seed);
+    const all = new Map<string, Labels>();
+    for (let i = random.below(40); i >= 0; i--) {
+      const record: Record<string, string> = { __name__: "m" };
+      for (const name of ["b", "d", "f", "h"]) {
+        if (random.chance(0.4)) record[name] = String(random.below(2));
+      }
+      all.set(JSON.stringify(record), labelsFromRecord(record));
+    }
+    const external = labelsFromRecord(random.chance(0.5) ? { d: "x" } : { a: "x", g: "y" });
+    const names = external.filter((_, i) => i % 2 === 0);
+    if (random.chance(0.3)) names.push("f");
+    const plan = planRead([], names, random.chance(0.2));
+    const final = (labels: Labels) =>
+      dropLabels(mergeLabels(labels, external), new Set(names.includes("f") ? ["f"] : []));
+    const order = new FinalOrder();
+    const found: Labels[] = [];
+    let seen = 0;
+    const drain = () => {
+      for (let s = order.next(); s !== undefined; s = order.next()) {
+        found.push(s.labels);
+        seen += s.batches.length;
+      }
+    };
+    plan.queries.forEach((matchers, query) => {
+      for (const labels of [...all.values()].sort(compareLabels)) {
+        if (!matchesLabels(matchers, labels)) continue;
+        const series = new WaitingSeries(final(labels), ownLabels(labels, plan));
+        series.add(new SeriesBatch(0), 0, () => {});
+        if (query === plan.ordered) order.pass(series);
+        else order.wait(series);
+        drain();
+      }
+    });
+    order.finish();
+    drain();
+    const expected = [...all.values()].map(final).sort(compareLabels)
+      .filter((labels, i, sorted) => i === 0 || !equalLabels(labels, sorted[i - 1]!));
+    assert.deepEqual(found, expected, `seed ${seed}`);
+    assert.equal(seen, all.size);
+  }
+});
+
 Deno.test("series() keeps staleness markers of a sampled answer", async () => {
   const w = new ProtoWriter();
+  // A result for each label that series might have themselves, and one for all others.
+  for (let i = 0; i < EXTERNAL.length / 2; i++) w.empty(1);
   const result = w.open(1, 256);
   const series = w.open(1, 256);
   const label = w.open(1);

@@ -84,18 +84,17 @@ export function infoService(info: () => ComponentInfo): Service {
 /**
  * Turns frames into messages: up to `batchSize` series each (0 and 1: one series), fewer when they
  * are large; a series larger than a message goes on in the next one. Warnings and hints keep their
- * place: series that came before them are sent first. Large messages lie in what `allocate` gives.
+ * place: series that came before them are sent first.
  */
 export async function* encodeFrames(
   frames: AsyncIterable<SeriesFrame>,
   batchSize: number,
-  allocate?: (size: number) => Uint8Array<ArrayBuffer>,
 ): AsyncIterable<Uint8Array> {
   const most = Math.max(1, batchSize);
   let pending: Series[] = [];
   let size = 0;
   const flush = () => {
-    const message = encodeSeriesBatch(pending, size + (size >> 4) + 64, allocate);
+    const message = encodeSeriesBatch(pending, size + (size >> 4) + 64);
     pending = [];
     size = 0;
     return message;

@@ -11,7 +11,7 @@
 import { ByteReader, CorruptionError, crc32c, snappyCompress } from "../base/mod.ts";
 import { bitsOf, type Labels, labelsFromPairs, type Matcher, SampleBatch } from "../model/mod.ts";
 import { ProtoReader, ProtoWriter } from "../rpc/mod.ts";
-import { RawChunk, readLabel, writeMatchers } from "./wire_store.ts";
+import { readLabel, writeMatchers } from "./wire_store.ts";
 
 /** Largest frame of a streamed answer, bytes. */
 export const MAX_READ_FRAME = 50_000_000;
@@ -32,18 +32,23 @@ export interface RemoteSamples {
   readonly batch: SampleBatch;
 }
 
-/** Body of a remote read request; streamed chunks are preferred. Times in ms, inclusive. */
+/**
+ * Body of a remote read request, a query for each list of matchers; streamed chunks are preferred.
+ * Times in ms, inclusive.
+ */
 export function encodeReadRequest(
   minTime: number,
   maxTime: number,
-  matchers: readonly Matcher[],
+  queries: readonly (readonly Matcher[])[],
 ): Uint8Array<ArrayBuffer> {
   const w = new ProtoWriter();
-  const query = w.open(1, 64);
-  w.int64(1, minTime);
-  w.int64(2, maxTime);
-  writeMatchers(w, 3, matchers);
-  w.close(query);
+  for (const matchers of queries) {
+    const query = w.open(1, 64);
+    w.int64(1, minTime);
+    w.int64(2, maxTime);
+    writeMatchers(w, 3, matchers);
+    w.close(query);
+  }
   w.packedInt32(2, [RESPONSE_STREAMED_CHUNKS, RESPONSE_SAMPLES]);
   return snappyCompress(w.finish());
 }
@@ -177,13 +182,22 @@ async function* readPieces(body: ReadableStream<Uint8Array>): AsyncIterable<Uint
   }
 }
 
+/** A frame of a streamed answer. */
+export interface RemoteFrame {
+  readonly series: readonly RemoteSeries[];
+  /** The query of the request that it answers. */
+  readonly query: number;
+}
+
 /** Reads the labels of one frame's series and leaves its chunks undecoded; all are views of it. */
-export function decodeChunkedResponse(frame: Uint8Array): RemoteSeries[] {
+export function decodeChunkedResponse(frame: Uint8Array): RemoteFrame {
   const r = new ProtoReader(frame);
   const series: RemoteSeries[] = [];
+  let query = 0;
   while (r.next()) {
     if (r.field !== 1) {
-      r.skip();
+      if (r.field === 2) query = r.int64();
+      else r.skip();
       continue;
     }
     const body = r.view();
@@ -200,21 +214,28 @@ export function decodeChunkedResponse(frame: Uint8Array): RemoteSeries[] {
     }
     series.push({ labels: labelsFromPairs(pairs), chunkCount, body });
   }
-  return series;
+  return { series, query };
 }
 
-/** Decodes the chunks of a series; their data lie in it. */
-export function decodeRemoteChunks(series: RemoteSeries): RawChunk[] {
+/** Told of a chunk: closed time range in ms, encoding, and where its data lie in the series' body. */
+export type RemoteChunkVisitor = (
+  minTime: number,
+  maxTime: number,
+  encoding: number,
+  start: number,
+  end: number,
+) => void;
+
+/** Visits the chunks of a series; calls `visit` as often as it has chunks. */
+export function visitRemoteChunks(series: RemoteSeries, visit: RemoteChunkVisitor): void {
   const r = new ProtoReader(series.body);
-  const chunks: RawChunk[] = [];
   while (r.next()) {
-    if (r.field === 2) chunks.push(readChunk(r));
+    if (r.field === 2) visitChunk(r, visit);
     else r.skip();
   }
-  return chunks;
 }
 
-function readChunk(r: ProtoReader): RawChunk {
+function visitChunk(r: ProtoReader, visit: RemoteChunkVisitor): void {
   let minTime = 0;
   let maxTime = 0;
   let encoding = 0;
@@ -244,11 +265,11 @@ function readChunk(r: ProtoReader): RawChunk {
     }
   }
   r.leave(outer);
-  return new RawChunk(minTime, maxTime, encoding, r.bytes, start, end);
+  visit(minTime, maxTime, encoding, start, end);
 }
 
-/** Decodes a sampled answer (already decompressed) to one query; floats only, bit for bit. */
-export function decodeSamplesResponse(bytes: Uint8Array): RemoteSamples[] {
+/** Decodes a sampled answer (already decompressed) to `queries`; floats only, bit for bit. */
+export function decodeSamplesResponse(bytes: Uint8Array, queries: number): RemoteSamples[] {
   const r = new ProtoReader(bytes);
   const series: RemoteSamples[] = [];
   let results = 0;
@@ -265,7 +286,7 @@ export function decodeSamplesResponse(bytes: Uint8Array): RemoteSamples[] {
     }
     r.leave(outer);
   }
-  if (results !== 1) throw new CorruptionError(`unexpected result size ${results}`);
+  if (results !== queries) throw new CorruptionError(`unexpected result size ${results}`);
   return series;
 }
 

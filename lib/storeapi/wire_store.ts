@@ -443,12 +443,8 @@ export function writeSeries(
 }
 
 /** Encodes a SeriesResponse with a `batch` of series (or a `series` when there is only one). */
-export function encodeSeriesBatch(
-  series: readonly Series[],
-  capacity = 65536,
-  allocate?: (size: number) => Uint8Array<ArrayBuffer>,
-): Uint8Array {
-  const w = new ProtoWriter(allocate === undefined ? capacity : allocate(capacity));
+export function encodeSeriesBatch(series: readonly Series[], capacity = 65536): Uint8Array {
+  const w = new ProtoWriter(capacity);
   if (series.length === 1) {
     writeSeries(w, 1, series[0]!.labels, series[0]!.chunks);
     return w.finish();

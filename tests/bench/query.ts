@@ -2,11 +2,11 @@
  * Query benchmark: Mneme (store gateway and querier over gRPC) against a real Prometheus on the
  * same blocks.
  *
- *   deno task bench:query [--repeat=7] [--warm=20] [--data=.bench] [--only=3,5] [--engine|--sidecar]
+ *   deno task bench:query [--repeat=7] [--warm=100] [--data=.bench] [--only=3,5] [--engine|--sidecar]
  *
  * With --sidecar, a sidecar beside that same Prometheus takes the store gateway's place.
  *
- * Every row is asked --warm times before (on either side, for at most 2 s each): servers run for
+ * Every row is asked --warm times before (on either side, for at most 1 s each): servers run for
  * weeks, and a row that was asked seven times in its life is still being compiled.
  *
  * Both sides hold data set P (`bench-mixed-14d`): the same 168 raw two-hour blocks. Each query is
@@ -38,7 +38,7 @@ interface Options {
 function parseOptions(args: readonly string[]): Options {
   const options: Options = {
     repeat: 7,
-    warm: 20,
+    warm: 100,
     data: ".bench",
     only: undefined,
     engine: false,
@@ -64,7 +64,7 @@ function parseOptions(args: readonly string[]): Options {
 }
 
 /** Longest time that one side is asked before it counts, ms. */
-const WARM_MS = 2000;
+const WARM_MS = 1000;
 
 const root = new URL("../..", import.meta.url).pathname;
 const children: ChildProcess[] = [];
