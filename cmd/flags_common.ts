@@ -110,6 +110,11 @@ export const webFlags = {
     false,
     "Whether to disable CORS headers to be set by Thanos. By default Thanos sets CORS headers to be allowed by all.",
   ),
+  traceUrl: flag.linkTemplate(
+    "web.trace-url",
+    "",
+    "Address of a trace in a tracing system, with {trace_id} where its ID belongs, such as https://jaeger.example.com/trace/{trace_id}. The pages link exemplars and traced queries to it.",
+  ),
 } as const;
 
 /** How gRPC peers are reached; all replaced by per-endpoint settings upstream. */

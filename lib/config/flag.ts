@@ -233,6 +233,8 @@ export const flag = {
   string: one(flagKinds.string),
   path: one(flagKinds.path),
   url: one(flagKinds.url),
+  /** An http or https address with `{name}` where a value belongs. */
+  linkTemplate: one(flagKinds.linkTemplate),
   int: one(flagKinds.int),
   uint: one(flagKinds.uint),
   float: one(flagKinds.float),

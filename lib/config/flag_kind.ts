@@ -74,6 +74,22 @@ const url: FlagKind<string> = {
   print: (value) => value.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:?#]*):[^/?#]*@/i, "$1:xxxxx@"),
 };
 
+/** A web address in which `{name}` stands for a label, such as an ID of a trace. */
+const linkTemplate: FlagKind<string> = {
+  ...url,
+  parse(text) {
+    if (text === "") return text;
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
+      throw bad(`expected an address that begins with http:// or https://, got '${text}'`);
+    }
+    if (/[{}]/.test(url.host) || url.username !== "" || !/\{\w+\}/.test(text)) {
+      throw bad(`expected {trace_id} after the host, where the ID belongs, got '${text}'`);
+    }
+    return text;
+  },
+};
+
 const int: FlagKind<number> = {
   word: "int",
   parse: (text) => integer(text, "an integer", -Number.MAX_SAFE_INTEGER),
@@ -208,6 +224,7 @@ export const flagKinds = {
   string,
   path,
   url,
+  linkTemplate,
   int,
   uint,
   float,

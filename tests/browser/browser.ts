@@ -119,3 +119,23 @@ export async function seriousFindings(
       }`
     );
 }
+
+/** A step that fails leaves pictures of what was open. */
+export async function pictured(
+  browser: Browser,
+  name: string,
+  run: () => Promise<void>,
+): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    for (const [i, page] of pages.entries()) {
+      const file = `failed-${name.replace(/[^a-z]+/gi, "-").slice(0, 40)}-${i}`;
+      await picture(page, file).catch((why) => console.log(`no picture ${file}: ${why}`));
+    }
+    throw error;
+  } finally {
+    for (const context of browser.contexts()) await context.close();
+  }
+}

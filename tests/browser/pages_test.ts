@@ -11,6 +11,7 @@ import {
   open,
   PATIENCE,
   picture,
+  pictured,
   seriousFindings,
   startBrowser,
   whyNoBrowser,
@@ -47,21 +48,6 @@ Deno.test({
     }
   },
 });
-
-/** A step that fails leaves pictures of what was open. */
-async function pictured(browser: Browser, name: string, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    const pages = browser.contexts().flatMap((context) => context.pages());
-    for (const [i, page] of pages.entries()) {
-      await picture(page, `failed-${name.replace(/[^a-z]+/gi, "-").slice(0, 40)}-${i}`);
-    }
-    throw error;
-  } finally {
-    for (const context of browser.contexts()) await context.close();
-  }
-}
 
 type Step = (browser: Browser, scene: Scene) => Promise<void>;
 

@@ -3,7 +3,9 @@ import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { Api } from "../api/client.ts";
+import type { LabelRecord } from "../model/labels.ts";
 import { ZoneClock } from "../model/times.ts";
+import { traceLink } from "../model/trace_link.ts";
 import { Preferences } from "./preferences.ts";
 import { Router } from "./router.ts";
 
@@ -48,6 +50,12 @@ export class App {
     } catch {
       // The flags page says what is wrong; here the defaults are good enough.
     }
+  }
+
+  /** Where the tracing system shows the trace that labels name; undefined without one. */
+  traceLink(labels: LabelRecord): string | undefined {
+    const own = this.preferences.traceUrl.value;
+    return traceLink(own !== "" ? own : this.flags.value["web.trace-url"] ?? "", labels);
   }
 
   /** Says something for a few seconds. */

@@ -1,6 +1,7 @@
 /** What a person set in this browser; each a signal that is stored when it changes. */
 import { effect, type Signal, signal } from "@preact/signals";
 import { isZone } from "../model/times.ts";
+import { templateProblem } from "../model/trace_link.ts";
 
 export type Theme = "auto" | "light" | "dark";
 
@@ -20,6 +21,8 @@ export class Preferences {
   readonly autocomplete: Signal<boolean>;
   readonly highlighting: Signal<boolean>;
   readonly linter: Signal<boolean>;
+  /** Address of a trace with `{trace_id}`; "" = what the server says. */
+  readonly traceUrl: Signal<string>;
   readonly history: Signal<readonly string[]>;
   readonly #store: TextStore | undefined;
 
@@ -32,6 +35,11 @@ export class Preferences {
     this.autocomplete = this.#switch("autocomplete", true);
     this.highlighting = this.#switch("highlighting", true);
     this.linter = this.#switch("linter", true);
+    this.traceUrl = this.#kept(
+      "trace-url",
+      "",
+      (t) => typeof t === "string" && templateProblem(t) === undefined ? t : "",
+    );
     this.history = this.#kept<readonly string[]>(
       "history",
       [],

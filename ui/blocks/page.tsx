@@ -163,7 +163,7 @@ export function BlocksPage({ view }: { view: "global" | "loaded" }) {
                   )}
                 <Findings streams={streams} onShow={(s) => setSpan(around(s))} />
                 <SetAside groups={answer.data.setAside ?? []} />
-                <Plan entries={plan} onShow={(s) => setSpan(around(s))} />
+                <Plan entries={plan} blocks={blocks} onShow={(s) => setSpan(around(s))} />
                 <BlockList streams={streams} selected={current?.ulid} onPick={setSelected} />
               </div>
               {current !== undefined && (
@@ -306,11 +306,22 @@ function SetAside({ groups }: { groups: readonly SetAsideJson[] }) {
 
 /** Compactions in the order in which they come. */
 function Plan(
-  props: { readonly entries: readonly PlannedJson[]; readonly onShow: (span: Span) => void },
+  props: {
+    readonly entries: readonly PlannedJson[];
+    readonly blocks: readonly Block[];
+    readonly onShow: (span: Span) => void;
+  },
 ) {
   const { clock } = useApp();
   const { entries } = props;
   if (entries.length === 0) return null;
+  // People know their groups by the labels; the key tells them nothing.
+  const groupOf = ({ group, blocks }: PlannedJson) => {
+    const block = props.blocks.find(({ ulid }) => ulid === blocks[0]);
+    return block === undefined
+      ? visible(group)
+      : `${streamTitle(block.labels)}, ${resolutionName(block.resolution)}`;
+  };
   return (
     <details class="card" open>
       <summary>
@@ -325,7 +336,9 @@ function Plan(
               {`${clock.value.format(entry.minTime)} to ${clock.value.format(entry.maxTime)}, ${
                 bytes(entry.bytes)
               } `}
-              <span class="dim">{visible(entry.group)}</span>
+              <span class="dim">
+                <Plain text={groupOf(entry)} />
+              </span>
             </bdi>
             <Button
               kind="quiet"

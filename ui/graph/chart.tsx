@@ -43,6 +43,8 @@ interface ChartProps {
   readonly onZoom: (from: number, to: number) => void;
   readonly onZoomOut: () => void;
   readonly onArea: (area: PlotArea) => void;
+  /** An exemplar was clicked: its place among the points. */
+  readonly onExemplar: (index: number) => void;
 }
 
 /** Draws again when data or display change; the rest follows without a new plot. */
@@ -77,6 +79,10 @@ export function Chart(props: ChartProps) {
       chartData(latest.current),
       host.current!,
     );
+    onTap(made.over, (left, top) => {
+      const point = nearestExemplar(made, points, left, top);
+      if (point !== undefined) latest.current.onExemplar(points.indexOf(point));
+    });
     plot.current = made;
     return () => {
       made.destroy();
@@ -106,6 +112,17 @@ export function Chart(props: ChartProps) {
       {tooltip !== undefined && <Tooltip state={tooltip} clock={clock} width={width} />}
     </div>
   );
+}
+
+/** A press and release at one place; what moves in between is a zoom. */
+function onTap(over: HTMLElement, tapped: (left: number, top: number) => void): void {
+  let from = { x: NaN, y: NaN };
+  over.addEventListener("pointerdown", ({ clientX: x, clientY: y }) => from = { x, y });
+  over.addEventListener("pointerup", ({ clientX, clientY }) => {
+    if (!(Math.hypot(clientX - from.x, clientY - from.y) < 4)) return;
+    const box = over.getBoundingClientRect();
+    tapped(clientX - box.left, clientY - box.top);
+  });
 }
 
 function chartData({ frame, heatmap, display, shown }: ChartProps): uPlot.AlignedData {

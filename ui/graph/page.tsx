@@ -3,7 +3,8 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import type { QueryData } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { roughDuration } from "../model/durations.ts";
-import { Button, Popover, Select, Switch } from "../parts/controls.tsx";
+import { templateProblem } from "../model/trace_link.ts";
+import { Button, Popover, Select, Switch, TextField } from "../parts/controls.tsx";
 import { Message } from "../parts/messages.tsx";
 import { PanelView } from "./panel_view.tsx";
 import { GraphState } from "./state.ts";
@@ -43,7 +44,7 @@ const REFRESH: readonly { readonly value: string; readonly text: string }[] = [
 ];
 
 function Toolbar({ state }: { state: GraphState }) {
-  const { preferences } = useApp();
+  const { preferences, flags } = useApp();
   const [every, setEvery] = useState("0");
   useEffect(() => {
     if (every === "0") return;
@@ -61,7 +62,12 @@ function Toolbar({ state }: { state: GraphState }) {
       />
       <span class="space" />
       <Select label="Refresh" named value={every} onChange={setEvery} options={REFRESH} />
-      <Popover label="Settings of the editor" icon="gear" text="Editor" align="right">
+      <Popover
+        label="Settings of editor and traces"
+        icon="gear"
+        text="Settings"
+        align="right"
+      >
         {() => (
           <div class="settings">
             <Switch
@@ -92,6 +98,16 @@ function Toolbar({ state }: { state: GraphState }) {
             >
               Forget past queries
             </Button>
+            <TextField
+              label="Trace link"
+              named
+              width={30}
+              value={preferences.traceUrl.value}
+              placeholder={flags.value["web.trace-url"] ||
+                "https://jaeger.example.com/trace/{trace_id}"}
+              check={templateProblem}
+              onChange={(text) => preferences.traceUrl.value = text.trim()}
+            />
           </div>
         )}
       </Popover>

@@ -16,13 +16,15 @@ import { Empty, ErrorMessage, Message, Warnings } from "../parts/messages.tsx";
 import { Answered, Ribbon } from "./answered.tsx";
 import { Chart, type PlotArea } from "./chart.tsx";
 import { ExpressionField } from "./editor.tsx";
+import { ExemplarList } from "./exemplar_list.tsx";
 import { Explain } from "./explain.tsx";
 import { Legend } from "./legend.tsx";
 import { PanelMenu } from "./panel_menu.tsx";
 import { EndField, RangeControls } from "./range_controls.tsx";
 import { ResultTable } from "./result_table.tsx";
-import { analysisOf, type GraphState, type Panel, type Run } from "./state.ts";
+import { analysisOf, FORCE_TRACING, type GraphState, type Panel, type Run } from "./state.ts";
 import { StoreFilter } from "./store_filter.tsx";
+import { WindowAdvice } from "./window_advice.tsx";
 
 const TABS: readonly { readonly tab: Tab; readonly text: string }[] = [
   { tab: "table", text: "Table" },
@@ -152,6 +154,12 @@ function Switches({ panel }: { panel: Panel }) {
           { value: "thanos", text: "Thanos" },
         ]}
       />
+      <Switch
+        text="Force tracing"
+        title="The next runs are traced, whatever the sampler of the server says"
+        checked={panel.forceTracing.value}
+        onChange={(on) => panel.forceTracing.value = on}
+      />
       {(options.tenant !== "" || known["query.enforce-tenancy"] === "true") && (
         <TextField
           label="Tenant"
@@ -208,9 +216,24 @@ function Statistics({ run }: { run: Run | undefined }) {
       {resolutions.length > 0 && (
         <span>{`from ${resolutions.map(resolutionName).join(", ")} data`}</span>
       )}
-      {answer.traceId !== "" && <span class="mono">{`trace ${answer.traceId}`}</span>}
+      <TraceId run={run} />
     </div>
   );
+}
+
+/** The trace of a run, with a link where one is known, or why there is none. */
+function TraceId({ run }: { run: Run }) {
+  const { traceId } = run.answer!;
+  const link = useApp().traceLink({ trace_id: traceId });
+  if (traceId === "") {
+    return FORCE_TRACING in run.answered!.headers
+      ? <span>not traced: the server has no --tracing.config</span>
+      : null;
+  }
+  const text = <span class="mono">{`trace ${traceId}`}</span>;
+  return link === undefined
+    ? text
+    : <a href={link} target="_blank" rel="noopener noreferrer" title="Open the trace">{text}</a>;
 }
 
 function Result({ panel, run }: { panel: Panel; run: Run | undefined }) {
@@ -236,6 +259,7 @@ function Result({ panel, run }: { panel: Panel; run: Run | undefined }) {
       {run.error !== undefined && (
         <Message kind="info">Cancelled. Below is the answer before.</Message>
       )}
+      <WindowAdvice panel={panel} run={run} />
       <Warnings
         texts={[...run.answer.warnings, ...run.answer.infos]}
         actions={stores.length > 1 && stores.some((name) => failed.includes(name)) && (
@@ -278,10 +302,12 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run<RangeData> }) {
   const [shown, setShown] = useState<readonly boolean[]>([]);
   const [focus, setFocus] = useState<number>();
   const [area, setArea] = useState<PlotArea>();
+  const [exemplar, setExemplar] = useState<number>();
   const visible = useMemo(
     () => shown.length === frame.rows.length ? shown : frame.rows.map(() => true),
     [shown, frame],
   );
+  useEffect(() => setExemplar(undefined), [run.exemplars]);
   useEffect(() => setShown((old) => old.length === 0 ? old : []), [frame]);
   if (data.resultType === "scalar" || data.resultType === "string") {
     return (
@@ -335,8 +361,10 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run<RangeData> }) {
         onZoom={(from, to) => panel.zoom(from, to)}
         onZoomOut={() => panel.zoomOut()}
         onArea={setArea}
+        onExemplar={setExemplar}
       />
       <Ribbon run={run} area={area} />
+      <ExemplarList exemplars={run.exemplars} chosen={exemplar} />
       {!heat && <Legend frame={frame} shown={visible} onShown={setShown} onFocus={setFocus} />}
     </>
   );

@@ -28,6 +28,9 @@ const DAY = 86_400_000;
 /** The note of a server whose default engine cannot be analysed says nothing to the reader. */
 const NOT_ANALYZABLE = /^Query (?:not analyzable; change engine|fallback to prometheus engine)/;
 
+/** Header of a request that is to be traced. */
+export const FORCE_TRACING = "X-Thanos-Force-Tracing";
+
 /** Defaults of the server's flags. */
 export function queryDefaults(flags: Readonly<Record<string, string>>): QueryDefaults {
   return {
@@ -46,6 +49,8 @@ export class Panel {
     readonly table: Signal<Run<QueryData> | undefined>;
     readonly graph: Signal<Run<RangeData> | undefined>;
   } = { table: signal(undefined), graph: signal(undefined) };
+  /** The next runs are traced, whatever the server's sampler says. */
+  readonly forceTracing = signal(false);
   /** Rounds of the explain tab. */
   readonly explained = signal(0);
   readonly #app: App;
@@ -98,12 +103,15 @@ export class Panel {
       this.explained.value++;
       return;
     }
-    const request = queryRequest(
+    const asked = queryRequest(
       this.options.value,
       tab,
       Date.now(),
       queryDefaults(this.#app.flags.value),
     );
+    const request = this.forceTracing.value
+      ? { ...asked, headers: { ...asked.headers, [FORCE_TRACING]: "true" } }
+      : asked;
     const current = this.runs[tab].value;
     // A tab that was left and entered again has its answer still.
     if (
