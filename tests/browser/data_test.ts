@@ -101,7 +101,16 @@ const STEPS: readonly (readonly [string, Step])[] = [
           parts[1]!.endsWith(`to ${utc(END)}`);
       }, PATIENCE);
       await page.getByText("from raw, 1h data").waitFor();
+      // Averages hide the hourly peaks: the band shows them, and the axis reaches up to them.
+      await page.locator(".band-key").waitFor();
+      await pointAtTheMiddle(page, /from (?:79|8\d|9\d|1\d\d) to [56]\d\d in this step/);
       await inBothSchemes(page, "resolutions");
+      await page.getByRole("button", { name: "Settings of editor and graph" }).click();
+      await page.getByRole("switch", { name: "Minima and maxima" }).click();
+      await page.locator(".band-key").waitFor({ state: "detached" });
+      await page.getByRole("switch", { name: "Minima and maxima" }).click();
+      await page.locator(".band-key").waitFor();
+      await page.keyboard.press("Escape");
       await page.getByLabel("Resolution").selectOption({ label: "Max 5m downsampling" });
       await until("five minutes, then raw data", async () => {
         const parts = await stretches(page);
@@ -232,7 +241,7 @@ const STEPS: readonly (readonly [string, Step])[] = [
         return await page.evaluate("document.activeElement.textContent") === "Open the trace";
       });
       // A reader's own address wins; one that is none of the web is refused.
-      await page.getByRole("button", { name: "Settings of editor and traces" }).click();
+      await page.getByRole("button", { name: "Settings of editor and graph" }).click();
       const own = page.getByRole("textbox", { name: "Trace link" });
       await own.fill("javascript:alert('{trace_id}')");
       await own.press("Enter");
@@ -316,6 +325,22 @@ const STEPS: readonly (readonly [string, Step])[] = [
     },
   ],
 ];
+
+/** Moves over the middle of the plot from top to bottom until the tooltip says so. */
+async function pointAtTheMiddle(page: Page, wanted: RegExp): Promise<void> {
+  const plot = await until(
+    "a plot",
+    async () => await page.locator(".u-over").boundingBox() ?? undefined,
+  );
+  await until(`a tooltip like ${wanted}`, async () => {
+    for (let y = 5; y < plot.height; y += 20) {
+      await page.mouse.move(plot.x + plot.width / 2, plot.y + y);
+      const tooltip = page.locator(".tooltip");
+      if (await tooltip.count() > 0 && wanted.test(await tooltip.innerText())) return true;
+    }
+    return false;
+  });
+}
 
 /** Points at the diamonds until the tooltip is that of the trace, then clicks. */
 async function pickExemplar(page: Page, trace: string): Promise<void> {

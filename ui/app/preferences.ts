@@ -21,6 +21,8 @@ export class Preferences {
   readonly autocomplete: Signal<boolean>;
   readonly highlighting: Signal<boolean>;
   readonly linter: Signal<boolean>;
+  /** Minima and maxima around lines of downsampled data. */
+  readonly bands: Signal<boolean>;
   /** Address of a trace with `{trace_id}`; "" = what the server says. */
   readonly traceUrl: Signal<string>;
   readonly history: Signal<readonly string[]>;
@@ -35,6 +37,7 @@ export class Preferences {
     this.autocomplete = this.#switch("autocomplete", true);
     this.highlighting = this.#switch("highlighting", true);
     this.linter = this.#switch("linter", true);
+    this.bands = this.#switch("bands", true);
     this.traceUrl = this.#kept(
       "trace-url",
       "",

@@ -5,6 +5,7 @@ import { mark } from "../api/bodies.ts";
 import type { ExemplarsJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { type Colors, currentColors, onColorsChanged } from "../app/theme.ts";
+import type { Band } from "../model/bands.ts";
 import { type Frame, frameRange, stackRows } from "../model/frame.ts";
 import type { Heatmap } from "../model/heatmap.ts";
 import { shortNumber } from "../model/numbers.ts";
@@ -13,6 +14,7 @@ import { useWidth } from "../parts/virtual_rows.tsx";
 import { drawExemplars, type ExemplarPoint, exemplarPoints, nearestExemplar } from "./exemplars.ts";
 import { heatColor, seriesColor, withAlpha } from "./palette.ts";
 import { linePaths } from "./line_paths.ts";
+import { bandRange, drawBands } from "./bands.ts";
 import { Tooltip, type TooltipState } from "./tooltip.tsx";
 
 /** Height of a graph, px. */
@@ -38,6 +40,8 @@ interface ChartProps {
   readonly shown: readonly boolean[];
   readonly focus: number | undefined;
   readonly exemplars: readonly ExemplarsJson[];
+  /** By row: from the lowest to the highest sample of each step. */
+  readonly bands: readonly (Band | undefined)[] | undefined;
   readonly start: number;
   readonly end: number;
   readonly onZoom: (from: number, to: number) => void;
@@ -58,7 +62,7 @@ export function Chart(props: ChartProps) {
   const latest = useRef(props);
   latest.current = props;
   useEffect(() => onColorsChanged(() => setTheme((n) => n + 1)), []);
-  const { frame, heatmap, display, shown, fromZero, exemplars } = props;
+  const { frame, heatmap, display, shown, fromZero, exemplars, bands } = props;
   const clock = app.clock.value;
   // Before the browser paints, not in the frame after.
   useLayoutEffect(() => {
@@ -89,7 +93,7 @@ export function Chart(props: ChartProps) {
       plot.current = undefined;
       setTooltip(undefined);
     };
-  }, [frame, heatmap, display, shown, fromZero, exemplars, width, clock, theme]);
+  }, [frame, heatmap, display, shown, fromZero, exemplars, bands, width, clock, theme]);
   useEffect(() => {
     if (display === "heatmap" || plot.current === undefined || frame.rows.length > MAX_FOCUS) {
       return;
@@ -152,7 +156,8 @@ function chartOptions(making: Making): uPlot.Options {
   const heat = display === "heatmap" ? props.heatmap : undefined;
   const lines = heat === undefined && !stacked;
   const many = frame.rows.length * frame.times.length > MAX_WIDE;
-  const range = lines ? frameRange(frame, shown) : undefined;
+  const bands = lines ? props.bands : undefined;
+  const range = lines ? wider(frameRange(frame, shown), bands, shown) : undefined;
   const paths = lines ? linePaths(frame) : undefined;
   return {
     width,
@@ -210,6 +215,7 @@ function chartOptions(making: Making): uPlot.Options {
         latest.current.onZoom(from, to);
       }],
       setCursor: [(u) => making.setTooltip(tooltipAt(u, making))],
+      drawAxes: [(u) => bands !== undefined && drawBands(u, bands, shown, colors.dark)],
       draw: [
         // The axes find their width in several passes: the last one counts.
         (u) => {
@@ -227,6 +233,17 @@ function chartOptions(making: Making): uPlot.Options {
       ],
     },
   };
+}
+
+/** The range of lines and bands together. */
+function wider(
+  range: { readonly min: number; readonly max: number } | undefined,
+  bands: ChartProps["bands"],
+  shown: readonly boolean[],
+): { readonly min: number; readonly max: number } | undefined {
+  if (range === undefined || bands === undefined) return range;
+  const { min, max } = bandRange(bands, shown);
+  return { min: Math.min(range.min, min), max: Math.max(range.max, max) };
 }
 
 /** Single samples between gaps have no line: they, and only they, need a point. */
@@ -391,11 +408,15 @@ function tooltipAt(u: uPlot, { latest, colors, points }: Making): TooltipState |
   }
   if (best < 0) return undefined;
   const value = props.frame.rows[best]![idx];
+  const band = stacked ? undefined : props.bands?.[best];
   return {
     ...at,
     time: props.frame.times[idx]!,
     value: value === undefined || Number.isNaN(value) ? "no sample" : String(value),
     color: seriesColor(best, colors.dark),
     labels: props.frame.labels[best]!,
+    ...(band === undefined || Number.isNaN(band.low[idx]!) ? {} : {
+      note: `from ${shortNumber(band.low[idx]!)} to ${shortNumber(band.high[idx]!)} in this step`,
+    }),
   };
 }

@@ -63,7 +63,7 @@ function Toolbar({ state }: { state: GraphState }) {
       <span class="space" />
       <Select label="Refresh" named value={every} onChange={setEvery} options={REFRESH} />
       <Popover
-        label="Settings of editor and traces"
+        label="Settings of editor and graph"
         icon="gear"
         text="Settings"
         align="right"
@@ -89,6 +89,12 @@ function Toolbar({ state }: { state: GraphState }) {
               text="Query history"
               checked={preferences.keepHistory.value}
               onChange={(on) => preferences.keepHistory.value = on}
+            />
+            <Switch
+              text="Minima and maxima"
+              title="A band around lines of downsampled data, from the lowest to the highest sample"
+              checked={preferences.bands.value}
+              onChange={(on) => preferences.bands.value = on}
             />
             <Button
               kind="quiet"

@@ -14,6 +14,7 @@ import type { PanelOptions, Resolution, Tab } from "../model/permalink.ts";
 import { Button, Select, Switch, TextField } from "../parts/controls.tsx";
 import { Empty, ErrorMessage, Message, Warnings } from "../parts/messages.tsx";
 import { Answered, Ribbon } from "./answered.tsx";
+import { useBands } from "./bands.ts";
 import { Chart, type PlotArea } from "./chart.tsx";
 import { ExpressionField } from "./editor.tsx";
 import { ExemplarList } from "./exemplar_list.tsx";
@@ -299,6 +300,7 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run<RangeData> }) {
     end,
     step,
   ]);
+  const bands = useBands(run, frame, display === "lines" && !heat);
   const [shown, setShown] = useState<readonly boolean[]>([]);
   const [focus, setFocus] = useState<number>();
   const [area, setArea] = useState<PlotArea>();
@@ -356,6 +358,7 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run<RangeData> }) {
         shown={visible}
         focus={focus}
         exemplars={run.exemplars}
+        bands={bands}
         start={start}
         end={end}
         onZoom={(from, to) => panel.zoom(from, to)}
@@ -364,6 +367,11 @@ function GraphResult({ panel, run }: { panel: Panel; run: Run<RangeData> }) {
         onExemplar={setExemplar}
       />
       <Ribbon run={run} area={area} />
+      {bands !== undefined && (
+        <p class="band-key">
+          Lines are averages; the bands reach from the lowest to the highest sample of each step.
+        </p>
+      )}
       <ExemplarList exemplars={run.exemplars} chosen={exemplar} />
       {!heat && <Legend frame={frame} shown={visible} onShown={setShown} onFocus={setFocus} />}
     </>

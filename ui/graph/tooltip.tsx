@@ -12,6 +12,8 @@ export interface TooltipState {
   readonly color: string;
   readonly labels: LabelRecord;
   readonly title?: string;
+  /** More about the value. */
+  readonly note?: string;
   /** Series of an exemplar. */
   readonly of?: LabelRecord;
 }
@@ -35,6 +37,7 @@ export function Tooltip(props: { state: TooltipState; clock: ZoneClock; width: n
         <Plain text={state.title ?? name ?? "value"} />
         <strong>{state.value}</strong>
       </div>
+      {state.note !== undefined && <div class="tooltip-time">{state.note}</div>}
       <Rows labels={rest} />
       {state.of !== undefined && <Rows labels={state.of} />}
     </div>

@@ -1,26 +1,10 @@
 /** Says when windows are too short for the resolution, and offers what to do. */
-import type { CoverageEntry } from "../api/types.ts";
-import { coverageOf, resolutionName } from "../model/fanout.ts";
+import { coverageOf, resolutionName, servedResolution } from "../model/fanout.ts";
 import { formatDuration, parseDuration } from "../model/durations.ts";
 import { enough, shortWindows, widened } from "../model/windows.ts";
 import { Button } from "../parts/controls.tsx";
 import { Message } from "../parts/messages.tsx";
 import { analysisOf, type Panel, type Run } from "./state.ts";
-
-/** Below this share of the range a resolution is the edge of something else. */
-const MUCH = 0.05;
-
-/** The coarsest resolution that served more than a sliver of the range. */
-function servedResolution(coverage: readonly CoverageEntry[], span: number): number {
-  const shares = new Map<number, number>();
-  for (const { resolution, minTime, maxTime } of coverage) {
-    shares.set(resolution, (shares.get(resolution) ?? 0) + maxTime - minTime);
-  }
-  return [...shares].reduce(
-    (most, [resolution, ms]) => ms >= span * MUCH ? Math.max(most, resolution) : most,
-    0,
-  );
-}
 
 /** Nothing while every window holds five samples of what answered and of what was asked for. */
 export function WindowAdvice({ panel, run }: { panel: Panel; run: Run }) {

@@ -3,6 +3,7 @@ import { withColumns } from "../api/bodies.ts";
 import { ApiError } from "../api/client.ts";
 import type { MatrixSeries, RangeData, SeriesColumns } from "../api/types.ts";
 import { explainError, explainWarning, storeIn } from "./advice.ts";
+import { bandQueries, joinBands } from "./bands.ts";
 import { compareCounts, countSeries } from "./cardinality.ts";
 import { coverageOf, durationMs, ribbonOf, storeParts } from "./fanout.ts";
 import { frameRange, stackRows, toFrame } from "./frame.ts";
@@ -296,4 +297,37 @@ Deno.test("visible() shows marks that turn or hide text", () => {
   assert.equal(visible("\u202Egnp.exe"), "⟨U+202E⟩gnp.exe");
   assert.equal(visible("a\u0000\u200bb"), "a⟨U+0000⟩⟨U+200B⟩b");
   assert.equal(visible("Grüße\n\t日本 👍"), "Grüße\n\t日本 👍");
+});
+
+Deno.test("bandQueries() asks for the extremes of a plain selector, and of nothing else", () => {
+  const matchers = [{ name: "job", type: "=", value: 'a"b' }];
+  const selector = { type: "vectorSelector", name: "up", matchers, offset: 60_000 };
+  assert.deepEqual(bandQueries(selector, 300_000), {
+    low: 'min_over_time(up{job="a\\"b"}[5m] offset 1m)',
+    high: 'max_over_time(up{job="a\\"b"}[5m] offset 1m)',
+  });
+  assert.deepEqual(
+    bandQueries({ type: "parenExpr", expr: selector }, 300_000),
+    bandQueries(selector, 300_000),
+  );
+  for (const type of ["aggregation", "binaryExpr", "call", "numberLiteral", "subquery"]) {
+    assert.equal(bandQueries({ type, expr: selector, args: [selector] }, 1000), undefined, type);
+  }
+});
+
+Deno.test("joinBands() finds the edges of a row by its labels, which lost their name", () => {
+  const frame = (...series: readonly (readonly [Record<string, string>, number])[]) =>
+    toFrame(
+      series.map(([metric, value]) => ({
+        metric,
+        times: Float64Array.of(0),
+        values: Float64Array.of(value),
+      })),
+      0,
+      0,
+      1,
+    );
+  const lines = frame([{ __name__: "x", a: "1", b: "2" }, 5], [{ __name__: "x", a: "2" }, 6]);
+  const bands = joinBands(lines, frame([{ b: "2", a: "1" }, 1]), frame([{ a: "1", b: "2" }, 9]));
+  assert.deepEqual(bands, [{ low: Float64Array.of(1), high: Float64Array.of(9) }, undefined]);
 });

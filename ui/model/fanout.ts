@@ -147,6 +147,21 @@ export function ribbonOf(
   return parts;
 }
 
+/** Below this share of the range a resolution is the edge of something else. */
+const MUCH = 0.05;
+
+/** The coarsest resolution that served more than a sliver of the range. */
+export function servedResolution(coverage: readonly CoverageEntry[], span: number): number {
+  const shares = new Map<number, number>();
+  for (const { resolution, minTime, maxTime } of coverage) {
+    shares.set(resolution, (shares.get(resolution) ?? 0) + maxTime - minTime);
+  }
+  return [...shares].reduce(
+    (most, [resolution, ms]) => ms >= span * MUCH ? Math.max(most, resolution) : most,
+    0,
+  );
+}
+
 /** A resolution in words. */
 export function resolutionName(ms: number): string {
   if (ms < 0) return "no data";
