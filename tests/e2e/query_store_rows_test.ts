@@ -1,8 +1,10 @@
 /** What users do with a querier over a store gateway: telemetry, replica labels of all kinds, tenants. */
 import assert from "node:assert/strict";
+import { RemoteQuery } from "../../lib/storeapi/mod.ts";
 import { floatSeries, type SeriesData } from "../../lib/storeapi/testing/fixtures.ts";
 import { addBlock, blockId } from "../../lib/store/testing/small_bucket.ts";
 import { FilesystemBucket } from "../../lib/objstore/mod.ts";
+import { connectRpc } from "../../lib/rpc/mod.ts";
 import { isOnPath } from "../../lib/runtime/child_process.ts";
 import { ask, type Body } from "../ask.ts";
 import { Stage, until } from "../mneme.ts";
@@ -179,6 +181,47 @@ rowTest("tenants see their own series only where tenancy is enforced", async (st
   assert.equal((await ask(open, "query", { query: "c", time: TIME })).body.data.result.length, 3);
   assert.equal((await ask(open, "labels", {}, as("tenant-01"))).body.data.length, 5);
   assert.equal((await ask(enforcing, "query", { query: "c" }, as("a/b"))).status, 400);
+});
+
+rowTest("the Query API over gRPC answers moments and ranges", async (stage, folder) => {
+  const STEP = 300_000;
+  await addBlock(new FilesystemBucket(folder), {
+    id: blockId(0),
+    labels: { cluster: "eu1" },
+    series: [floatSeries({ __name__: "m" }, START, 5, { step: STEP })],
+  });
+  const store = await stage.store(folder);
+  const querier = await stage.mneme("query", [`--endpoint=${store.grpc}`]);
+  const client = connectRpc(querier.grpc);
+  try {
+    const remote = new RemoteQuery(client);
+    const context = { signal: new AbortController().signal, tenant: "t" };
+    const query = async (start: number, end: number, step: number) => {
+      const { series, warnings } = await remote.query({
+        query: "m",
+        start,
+        end,
+        step,
+        timeout: 0,
+        maxResolution: 0,
+        replicaLabels: [],
+        storeMatchers: [],
+        deduplicate: true,
+        partialResponse: false,
+        lookbackDelta: 0,
+        engine: "default",
+        batchSize: 0,
+      }, context);
+      assert.deepEqual([series.length, warnings], [1, []]);
+      const { batch } = series[0]!;
+      return [...batch.v.subarray(0, batch.length)];
+    };
+    assert.deepEqual(await query(START, START, 0), [1]);
+    assert.deepEqual(await query(START + STEP, START + STEP, 0), [2]);
+    assert.deepEqual(await query(START, START + 4 * STEP, STEP), [1, 2, 3, 4, 5]);
+  } finally {
+    client.close();
+  }
 });
 
 rowTest(
