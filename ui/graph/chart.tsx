@@ -7,12 +7,12 @@ import { useApp } from "../app/context.ts";
 import { type Colors, currentColors, onColorsChanged } from "../app/theme.ts";
 import type { Band } from "../model/bands.ts";
 import { type Frame, frameRange, stackRows } from "../model/frame.ts";
-import type { Heatmap } from "../model/heatmap.ts";
+import { type Heatmap, heatPixels } from "../model/heatmap.ts";
 import { shortNumber } from "../model/numbers.ts";
 import { timeTicks, type ZoneClock } from "../model/times.ts";
 import { useWidth } from "../parts/virtual_rows.tsx";
 import { drawExemplars, type ExemplarPoint, exemplarPoints, nearestExemplar } from "./exemplars.ts";
-import { heatColor, seriesColor, withAlpha } from "./palette.ts";
+import { heatColor, heatColors, seriesColor, withAlpha } from "./palette.ts";
 import { linePaths } from "./line_paths.ts";
 import { bandRange, drawBands } from "./bands.ts";
 import { Tooltip, type TooltipState } from "./tooltip.tsx";
@@ -76,6 +76,7 @@ export function Chart(props: ChartProps) {
         clock,
         colors,
         points,
+        heatColors: heatColors(colors.dark),
         latest,
         setTooltip,
         area: { left: -1, width: -1 },
@@ -143,6 +144,7 @@ interface Making {
   readonly clock: ZoneClock;
   readonly colors: Colors;
   readonly points: readonly ExemplarPoint[];
+  readonly heatColors: Uint8Array;
   readonly latest: { readonly current: ChartProps };
   readonly setTooltip: (state: TooltipState | undefined) => void;
   /** What was told last. */
@@ -227,7 +229,7 @@ function chartOptions(making: Making): uPlot.Options {
           Object.assign(making.area, area);
           latest.current.onArea(area);
         },
-        (u) => heat !== undefined && drawHeat(u, heat, colors.dark),
+        (u) => heat !== undefined && drawHeat(u, heat, making.heatColors),
         (u) => making.points.length > 0 && drawExemplars(u, making.points, colors),
         () => mark("drawn"),
       ],
@@ -334,32 +336,32 @@ function bucketAxis(heat: Heatmap, colors: Colors): uPlot.Axis {
   };
 }
 
-function drawHeat(u: uPlot, heat: Heatmap, dark: boolean): void {
+function drawHeat(u: uPlot, heat: Heatmap, colors: Uint8Array): void {
   const { ctx } = u;
-  const width = heat.times.length;
-  const step = width > 1 ? heat.times[1]! - heat.times[0]! : 60_000;
   const { left, top, width: w, height: h } = u.bbox;
+  const count = heat.times.length;
+  const step = count > 1 ? heat.times[1]! - heat.times[0]! : 60_000;
+  const from = u.valToPos(heat.times[0]! - step / 2, "x", true);
+  const to = u.valToPos(heat.times[count - 1]! + step / 2, "x", true);
+  const width = Math.max(1, Math.min(count, Math.ceil(to - from)));
+  const height = Math.max(1, Math.min(heat.lower.length, Math.floor(h)));
+  const picture = new OffscreenCanvas(width, height);
+  const pixels = heatPixels(heat, width, height, colors);
+  picture.getContext("2d")!.putImageData(new ImageData(pixels, width, height), 0, 0);
   ctx.save();
   ctx.beginPath();
   ctx.rect(left, top, w, h);
   ctx.clip();
-  for (let row = 0; row < heat.lower.length; row++) {
-    const y = u.valToPos(row + 1, "y", true);
-    const height = Math.max(1, u.valToPos(row, "y", true) - y);
-    for (let i = 0; i < width; i++) {
-      const count = heat.counts[row * width + i]!;
-      if (count <= 0) continue;
-      const x = u.valToPos(heat.times[i]! - step / 2, "x", true);
-      const next = u.valToPos(heat.times[i]! + step / 2, "x", true);
-      ctx.fillStyle = heatColor(count / heat.max, dark);
-      ctx.fillRect(Math.floor(x), Math.floor(y), Math.ceil(next - x), Math.ceil(height));
-    }
-  }
+  ctx.imageSmoothingEnabled = false;
+  ctx.drawImage(picture, from, top, to - from, h);
   ctx.restore();
 }
 
 /** What lies under the pointer: an exemplar, a cell, or the nearest line. */
-function tooltipAt(u: uPlot, { latest, colors, points }: Making): TooltipState | undefined {
+function tooltipAt(
+  u: uPlot,
+  { latest, colors, heatColors, points }: Making,
+): TooltipState | undefined {
   const { idx, left = -1, top = -1 } = u.cursor;
   if (idx === null || idx === undefined || left < 0 || top < 0) return undefined;
   const props = latest.current;
@@ -386,7 +388,7 @@ function tooltipAt(u: uPlot, { latest, colors, points }: Making): TooltipState |
       ...at,
       time: heat.times[idx]!,
       value: shortNumber(count),
-      color: heatColor(count / (heat.max || 1), colors.dark),
+      color: heatColor(count / (heat.max || 1), heatColors),
       labels: { bucket: `${shortNumber(heat.lower[row]!)} to ${shortNumber(heat.upper[row]!)}` },
     };
   }

@@ -7,7 +7,7 @@ import { bandQueries, joinBands } from "./bands.ts";
 import { compareCounts, countSeries } from "./cardinality.ts";
 import { coverageOf, durationMs, ribbonOf, storeParts } from "./fanout.ts";
 import { frameRange, stackRows, toFrame } from "./frame.ts";
-import { toHeatmap } from "./heatmap.ts";
+import { heatPixels, toHeatmap } from "./heatmap.ts";
 import { formatSeries, selectorOf, visible } from "./labels.ts";
 import { parseSample, shortNumber } from "./numbers.ts";
 import { NEW_PANEL } from "./permalink.ts";
@@ -126,6 +126,35 @@ Deno.test("toHeatmap() adds native histograms up, and takes classic buckets apar
   assert.deepEqual([classic.lower, classic.upper], [[0, 1, 5], [1, 5, Infinity]]);
   assert.deepEqual([...classic.counts], [4, 5, 1]);
   assert.equal(toHeatmap(columns([{ metric: {}, values: [[0, "1"]] }]), 0, 0, 10), undefined);
+});
+
+Deno.test("heatPixels() gives each cell a pixel, and the largest of several where there is no room", () => {
+  const heat = {
+    times: Float64Array.of(0, 10, 20, 30),
+    lower: [0, 1, 2],
+    upper: [1, 2, 3],
+    // From the lowest bucket to the highest.
+    counts: Float64Array.of(1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 3, 4),
+    max: 4,
+  };
+  const colors = Uint8Array.from({ length: 12 }, (_, i) => i);
+  const picture = (width: number, height: number) => {
+    const pixels = heatPixels(heat, width, height, colors);
+    return Array.from(
+      { length: height },
+      (_, y) =>
+        Array.from({ length: width }, (_, x) => {
+          const [r, g, b, a] = pixels.subarray((y * width + x) * 4);
+          if (a === 0) return 0;
+          assert.deepEqual([g, b, a], [r! + 1, r! + 2, 255]);
+          return r! / 3;
+        }),
+    );
+  };
+  assert.deepEqual(picture(4, 3), [[0, 0, 3, 3], [0, 2, 0, 0], [1, 0, 0, 0]]);
+  assert.deepEqual(picture(2, 3), [[0, 3], [2, 0], [1, 0]]);
+  assert.deepEqual(picture(4, 1), [[1, 2, 3, 3]]);
+  assert.deepEqual(picture(1, 2), [[3], [1]]);
 });
 
 Deno.test("storeParts() joins the selects of a query by store, wherever they stand in the tree", () => {
