@@ -230,6 +230,37 @@ const STEPS: readonly (readonly [string, Step])[] = [
       await close(watched);
     },
   ],
+  ["a graph's answer is saved as the server wrote it", async (browser, { query }) => {
+    const watched = await open(
+      browser,
+      query.http,
+      graphPath('up{job="prometheus"} / 3', "&g0.tab=0&g0.range_input=1m"),
+    );
+    const { page } = watched;
+    await page.locator(".legend-row").nth(2).waitFor();
+    const saved = async (name: string) => {
+      await page.getByRole("button", { name: "Take along" }).click();
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name, exact: true }).click(),
+      ]);
+      return await Deno.readTextFile(await download.path());
+    };
+    const data = JSON.parse(await saved("Download JSON")) as {
+      readonly resultType: string;
+      readonly result: readonly { readonly values: readonly (readonly [number, string])[] }[];
+    };
+    assert.equal(data.resultType, "matrix");
+    assert.equal(data.result.length, 3);
+    for (const { values } of data.result) {
+      assert.ok(values.length > 0);
+      for (const [, text] of values) assert.equal(text, "0.3333333333333333");
+    }
+    const lines = (await saved("Download CSV")).trim().split("\r\n");
+    assert.equal(lines.length, 1 + data.result.reduce((n, { values }) => n + values.length, 0));
+    assert.ok(lines.slice(1).every((line) => line.endsWith(",0.3333333333333333")), lines[1]);
+    await close(watched);
+  }],
   ["hostile labels, rules and queries are text", async (browser, { query }) => {
     const watched = await open(browser, query.http, graphPath('up{job="hostile"}', "&g0.tab=1"));
     const { page } = watched;
