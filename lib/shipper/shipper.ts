@@ -94,6 +94,8 @@ export interface ShipperParts {
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ) => void;
+  /** Gives a file a second name; a hard link when absent. */
+  readonly link?: (from: string, to: string) => void;
   /** Told as bytes leave, for a progress display. */
   readonly progress?: (progress: ShipperProgress) => void;
 }
@@ -251,7 +253,7 @@ export class Shipper {
       );
       let total = 0;
       for (const name of [...segments.map((s) => `chunks/${s}`), "index"]) {
-        link(`${local}/${name}`, `${staging}/${name}`);
+        (this.#parts.link ?? hardLink)(`${local}/${name}`, `${staging}/${name}`);
         total += checkBlockFile(files, `${staging}/${name}`, `${meta.ulid}/${name}`);
       }
       const staged: BlockMeta = {
@@ -339,7 +341,7 @@ class OverlapCheck {
   }
 }
 
-function link(from: string, to: string): void {
+function hardLink(from: string, to: string): void {
   try {
     linkSync(from, to);
   } catch (error) {

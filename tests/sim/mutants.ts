@@ -411,4 +411,57 @@ export const MUTANTS: readonly Mutant[] = [
   },
   { name: "the delay of deletion is too short", options: { deleteDelay: HOUR } },
   { name: "overlaps are merged that must not be", options: { vertical: true } },
+  {
+    name: "a shipper goes on after a block that failed",
+    rule: "I10",
+    shipper: { settings: { allowOutOfOrder: true } },
+  },
+  {
+    name: "a shipper takes a block for shipped that is not",
+    rule: "I10",
+    shipper: {
+      bucket: (bucket) => {
+        let first: string | undefined;
+        return replaced(bucket, {
+          exists: async (object, options) => {
+            first ??= object;
+            return object === first || await bucket.exists(object, options);
+          },
+        });
+      },
+    },
+  },
+  {
+    name: "a reader does not see a block",
+    rule: "I12",
+    reader: {
+      bucket: (bucket) => {
+        let hidden: string | undefined;
+        return replaced(bucket, {
+          iter: async function* (dir, options) {
+            for await (const entry of bucket.iter(dir, options)) {
+              hidden ??= entry.name.slice(0, 26);
+              if (!entry.name.startsWith(hidden)) yield entry;
+            }
+          },
+        });
+      },
+    },
+  },
+  {
+    name: "a reader loses the last series of an answer",
+    rule: "I12",
+    reader: {
+      store: (store) => ({
+        series: async function* (request, context) {
+          const frames = await Array.fromAsync(store.series(request, context));
+          for (const [i, frame] of frames.entries()) {
+            yield i < frames.length - 1 ? frame : { ...frame, series: frame.series.slice(0, -1) };
+          }
+        },
+        labelNames: (request, context) => store.labelNames(request, context),
+        labelValues: (request, context) => store.labelValues(request, context),
+      }),
+    },
+  },
 ];

@@ -6,7 +6,8 @@
  * I1 nothing given is lost, I2 nothing is made up, I3 meta.json last in and first out, I4 a rested
  * bucket stays as it is, I5 every crash is recovered from, I6 nothing dead comes back or is used,
  * I7 no sample is in marked blocks alone, I8 nothing goes before its time, I9 a result tells its
- * sources, I11 the work ends. (I10 and I12 are about uploads and readers; the reader's view is I1's.)
+ * sources, I10 a younger block of a shipper is never there before an older one, I11 the work ends, I12
+ * a reader gets all that was promised, or is told that it does not.
  */
 import { type OraclePoint, type OracleSeries, readBlock } from "./block_bytes.ts";
 import { HOUR, type Scenario } from "./scenario.ts";
@@ -76,6 +77,11 @@ export class Library {
     let id = this.#ids.get(key);
     if (id === undefined) this.#ids.set(key, id = this.#ids.size);
     return id;
+  }
+
+  /** The number of a raw point that was given. */
+  rawId(group: string, name: string, [t, bits]: OraclePoint): number | undefined {
+    return this.#ids.get(`${group} 0 ${name} raw ${t} ${bits}`);
   }
 
   /** The point of a number, for messages. */
@@ -253,6 +259,15 @@ export class Oracle implements BucketListener {
     for (const id of this.#promised) this.#checkSeen(id);
   }
 
+  /** Raw points that are to be seen now, and when each may be gone. */
+  visibleRaw(): Map<number, number> {
+    const visible = new Map<number, number>();
+    for (const [id, expires] of this.#library.given) {
+      if ((this.#seen.get(id) ?? 0) > 0) visible.set(id, expires);
+    }
+    return visible;
+  }
+
   /** A copy of what must be remembered. */
   memory(): Memory {
     return this.#memory ??= {
@@ -362,6 +377,7 @@ export class Oracle implements BucketListener {
       }
     }
     const meta = this.#meta(ulid)!;
+    if (before === undefined) this.#checkOrder(ulid);
     if (meta.source !== "compactor") return;
     const wrong = (what: string) => {
       throw new Violation("I9", `block ${ulid}: ${what}`);
@@ -408,6 +424,19 @@ export class Oracle implements BucketListener {
     const maxTime = Math.max(...all.map((parent) => parent.maxTime));
     if (minTime !== meta.minTime || maxTime !== meta.maxTime) {
       wrong(`range ${meta.minTime} to ${meta.maxTime} instead of ${minTime} to ${maxTime}`);
+    }
+  }
+
+  /** I10: a block that is shipped comes after all older ones of its shipper. */
+  #checkOrder(ulid: string): void {
+    const { late } = this.#scenario;
+    const shipped = late.find((block) => block.ulid === ulid);
+    if (shipped === undefined) return;
+    const labels = JSON.stringify(shipped.labels);
+    for (const older of late) {
+      if (older.minTime >= shipped.minTime || JSON.stringify(older.labels) !== labels) continue;
+      if (this.#metas.has(older.ulid)) continue;
+      throw new Violation("I10", `block ${ulid} is there before the older ${older.ulid}`);
     }
   }
 

@@ -21,6 +21,8 @@ export interface ParallelReport {
   readonly crashRuns: number;
   readonly distinct: number;
   readonly simulatedHours: number;
+  /** Answers that readers got: whole ones, and those that said they were not. */
+  readonly answers: { readonly whole: number; readonly partial: number };
   readonly seconds: number;
 }
 
@@ -67,6 +69,7 @@ export async function runParallel(options: ParallelOptions): Promise<ParallelRep
     crashRuns: sum((r) => r.crashRuns),
     distinct: sum((r) => r.distinct),
     simulatedHours: sum((r) => r.simulatedHours),
+    answers: { whole: sum((r) => r.answers.whole), partial: sum((r) => r.answers.partial) },
     seconds: (performance.now() - started) / 1000,
   };
 }

@@ -26,8 +26,11 @@ export interface InputBlock {
   readonly group: string;
   readonly minTime: number;
   readonly maxTime: number;
+  readonly labels: Readonly<Record<string, string>>;
   /** In the order of the upload: chunks, index, meta.json. */
   readonly files: readonly (readonly [path: string, bytes: Uint8Array])[];
+  /** Its meta.json as long as it was not uploaded. */
+  readonly localMeta: Uint8Array;
 }
 
 /** Everything a seed decides. */
@@ -35,7 +38,7 @@ export interface Scenario {
   readonly seed: number;
   /** In the bucket from the beginning. */
   readonly blocks: readonly InputBlock[];
-  /** Uploaded while the first iteration runs, one after the other. */
+  /** Uploaded by shippers, one for each replica, while the first iteration runs. */
   readonly late: readonly InputBlock[];
   /** Blocks whose meta.json nobody can read. */
   readonly unreadable: ReadonlySet<string>;
@@ -96,7 +99,8 @@ export function makeScenario(seed: number): Scenario {
       group,
       minTime,
       maxTime,
-      files: writeBlock(ulid, minTime, maxTime, labels, level, series, points),
+      labels,
+      ...writeBlock(ulid, minTime, maxTime, labels, level, series, points),
     };
   };
 
@@ -109,15 +113,18 @@ export function makeScenario(seed: number): Scenario {
   const small = START + (long + 1200) * HOUR;
   const blocks = [block(group, labels(0), START, long, 3, 14)];
   const late: InputBlock[] = [];
-  const lateCount = random.below(3);
+  const lateCount = random.below(4);
   // Four blocks of two hours and the newest one; or six of eight hours, which make two days.
   const wide = random.chance(0.2);
   const [count, hours] = wide ? [7, 8] : [5, 2];
   for (let i = 0; i < count; i++) {
     const replicas = vertical && random.chance(0.6) ? 2 : 1;
     for (let r = 0; r < replicas; r++) {
-      const made = block(group, labels(r), small + i * hours * HOUR, hours, wide ? 2 : 1, 3);
-      (i >= count - lateCount ? late : blocks).push(made);
+      const isLate = i >= count - lateCount;
+      // Prometheus hands out what it made itself.
+      const level = wide && !isLate ? 2 : 1;
+      const made = block(group, labels(r), small + i * hours * HOUR, hours, level, 3);
+      (isLate ? late : blocks).push(made);
     }
   }
   const badGroups = new Set<string>();
@@ -192,7 +199,7 @@ function writeBlock(
   level: number,
   series: readonly Series[],
   points: readonly (readonly OraclePoint[])[],
-): (readonly [string, Uint8Array])[] {
+): Pick<InputBlock, "files" | "localMeta"> {
   const disk = new SimDisk();
   disk.mkdir("d");
   const writer = new BlockWriter({ files: disk, directory: "d", ulid });
@@ -235,9 +242,12 @@ function writeBlock(
     ],
     uploadTime: new Date(maxTime).toISOString(),
   };
-  return [
-    ["chunks/000001", chunks],
-    ["index", index],
-    ["meta.json", encodeUtf8(printBlockMeta({ ...meta, thanos }))],
-  ];
+  return {
+    files: [
+      ["chunks/000001", chunks],
+      ["index", index],
+      ["meta.json", encodeUtf8(printBlockMeta({ ...meta, thanos }))],
+    ],
+    localMeta: encodeUtf8(printBlockMeta({ ...meta, thanos: undefined })),
+  };
 }

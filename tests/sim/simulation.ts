@@ -2,7 +2,7 @@
  * Runs of a scenario: one without a crash, in which the state at every operation is kept, then one
  * from each of these states, as if everything had lost power there.
  */
-import { makeUlid, MnemeError } from "../../lib/base/mod.ts";
+import { makeUlid } from "../../lib/base/mod.ts";
 import { Random } from "../../lib/base/testing/random.ts";
 import {
   CompactMetrics,
@@ -17,6 +17,9 @@ import {
 import type { Clock } from "../../lib/base/mod.ts";
 import type { Bucket } from "../../lib/objstore/mod.ts";
 import { createLogger, Metrics, silentLogger } from "../../lib/telemetry/mod.ts";
+import { StoreMetrics } from "../../lib/store/mod.ts";
+import { type ReaderMutant, SimReader } from "./reader.ts";
+import { type ShipperMutant, shippersOf, type SimShipper } from "./shippers.ts";
 import { Library, type Memory, Oracle, Violation } from "./oracle.ts";
 import { DELETE_DELAY, type InputBlock, makeScenario, type Scenario } from "./scenario.ts";
 import {
@@ -32,14 +35,21 @@ import {
   type StoredObject,
 } from "./world.ts";
 
+/** Share of the crash runs that are read from meanwhile; it takes as long as all the rest. */
+const READERS = 1 / 8;
+
 /** A bug that is planted around the compactor; each part is replaced by one that goes wrong. */
 export interface Mutant {
   readonly name: string;
+  /** The rule that must find it; any when absent. */
+  readonly rule?: string;
   readonly bucket?: (bucket: Bucket, world: SimBucket, clock: Clock) => Bucket;
   readonly jobs?: (jobs: JobRunner, disk: SimDisk) => JobRunner;
   readonly clock?: (clock: Clock) => Clock;
   readonly downsample?: (pass: DownsamplePass) => DownsamplePass;
   readonly options?: Partial<typeof DEFAULT_COMPACTOR_OPTIONS>;
+  readonly shipper?: ShipperMutant;
+  readonly reader?: ReaderMutant;
 }
 
 function isJson(bytes: Uint8Array): boolean {
@@ -57,6 +67,8 @@ export interface State {
   readonly cut?: string;
   readonly objects: Objects;
   readonly disks: readonly DiskState[];
+  /** Those of the shippers. */
+  readonly data: readonly DiskState[];
   readonly time: number;
   readonly phase: number;
   readonly memory: Memory | undefined;
@@ -78,6 +90,8 @@ export interface SeedReport {
   /** Of these, those from states that no other of the seed has. */
   readonly distinct: number;
   readonly simulatedHours: number;
+  /** Answers that readers got: whole ones, and those that said they were not. */
+  readonly answers: { readonly whole: number; readonly partial: number };
   /** Hash of all operations of the run without a crash. */
   readonly trace: string;
 }
@@ -103,6 +117,8 @@ class Run {
   readonly #bucket: SimBucket;
   readonly #disks: SimDisk[];
   readonly #compactors: Compactor[];
+  readonly #shippers: readonly SimShipper[];
+  readonly #reader: SimReader | undefined;
   readonly #oracle: Oracle;
   readonly #phase: number;
   readonly #random: Random;
@@ -120,7 +136,12 @@ class Run {
     state: State,
     parts: Parts,
     random: Random,
-    options: { readonly compactors: number; readonly faults: boolean },
+    options: {
+      readonly compactors: number;
+      readonly faults: boolean;
+      /** Somebody reads all the time. */
+      readonly reader: boolean;
+    },
   ) {
     this.#scenario = scenario;
     this.#random = random;
@@ -145,6 +166,30 @@ class Run {
     });
     if (options.faults) this.#bucket.faults = scenario.faults;
     this.#compactors = this.#disks.map((disk) => this.#compactor(disk, parts));
+    this.#shippers = shippersOf({
+      scenario,
+      bucket: this.#bucket,
+      clock: this.#clock,
+      disks: state.data,
+      mutant: parts.mutant?.shipper,
+      changed: (shipper, operation, path) => this.#note(`shipper${shipper} ${operation} ${path}`),
+    });
+    if (!options.reader) return;
+    this.#reader = new SimReader({
+      scenario,
+      library,
+      oracle: this.#oracle,
+      bucket: this.#bucket,
+      clock: this.#clock,
+      random: new Random(random.bits()),
+      metrics: parts.storeMetrics,
+      mutant: parts.mutant?.reader,
+    });
+  }
+
+  /** Answers that the reader got. */
+  get answers(): SimReader["answers"] {
+    return this.#reader?.answers ?? { whole: 0, partial: 0 };
   }
 
   #listener(): BucketListener {
@@ -257,6 +302,7 @@ class Run {
       objects,
       ...(cut === undefined ? {} : { cut }),
       disks: this.#disks.map((disk) => disk.copy()),
+      data: this.#shippers.map((shipper) => shipper.disk.copy()),
       time: this.#clock.now(),
       phase: this.phase,
       memory: this.#oracle.memory(),
@@ -265,12 +311,14 @@ class Run {
 
   /** Runs all phases that are left; returns the bucket at rest. */
   async finish(strict: boolean): Promise<string> {
-    const { phases, late } = this.#scenario;
+    const { phases } = this.#scenario;
     for (this.phase = this.#phase; this.phase < phases.length; this.phase++) {
       this.#clock.time = Math.max(this.#clock.time, phases[this.phase]!);
-      const uploads = late.length > 0 ? this.#uploadLate() : undefined;
-      await this.#iterate(strict);
-      await uploads;
+      await Promise.all([
+        this.#iterate(strict),
+        this.#reader?.read(),
+        ...this.#shippers.map((shipper) => shipper.ship()),
+      ]);
       this.#check();
     }
     this.phase = phases.length - 1;
@@ -297,27 +345,6 @@ class Run {
     if (error !== undefined) throw new Violation("I11", `an iteration failed: ${error.message}`);
   }
 
-  async #uploadLate(): Promise<void> {
-    for (const block of this.#scenario.late) {
-      if (this.#bucket.objects.has(`${block.ulid}/meta.json`)) continue;
-      // One that was deleted by now had arrived.
-      if (this.#oracle.memory().metas.has(block.ulid)) continue;
-      for (const [path, bytes] of block.files) await this.#send(`${block.ulid}/${path}`, bytes);
-    }
-  }
-
-  async #send(name: string, bytes: Uint8Array): Promise<void> {
-    for (let attempt = 0; attempt < 20; attempt++) {
-      try {
-        await this.#bucket.upload(name, bytes);
-        return;
-      } catch (error) {
-        if (!(error instanceof MnemeError)) throw error;
-      }
-    }
-    throw new Error(`cannot upload ${name}`);
-  }
-
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -327,6 +354,7 @@ class Run {
 export interface Parts {
   readonly metrics: CompactMetrics;
   readonly downsampleMetrics: DownsampleMetrics;
+  readonly storeMetrics: StoreMetrics;
   readonly mutant?: Mutant;
   /** Gets the log lines of the compactors. */
   readonly log?: (line: string) => void;
@@ -338,6 +366,7 @@ export function makeParts(mutant?: Mutant, log?: (line: string) => void): Parts 
   return {
     metrics: new CompactMetrics(metrics),
     downsampleMetrics: new DownsampleMetrics(metrics),
+    storeMetrics: new StoreMetrics(metrics),
     ...(mutant === undefined ? {} : { mutant }),
     ...(log === undefined ? {} : { log }),
   };
@@ -355,6 +384,7 @@ function beginning(scenario: Scenario): State {
   return {
     objects,
     disks: [],
+    data: [],
     time: scenario.phases[0]!,
     phase: 0,
     memory: undefined,
@@ -400,7 +430,11 @@ export async function runSeed(
   const expected = await attempt(
     "nothing goes wrong",
     () =>
-      new Run(scenario, library, start, parts, new Random(seed), { compactors: 1, faults: false }),
+      new Run(scenario, library, start, parts, new Random(seed), {
+        compactors: 1,
+        faults: false,
+        reader: false,
+      }),
     (run) => run.finish(true),
   );
   checkExpectation(scenario, expected);
@@ -410,7 +444,12 @@ export async function runSeed(
   const random = new Random(seed ^ 0x5eed);
   const base = await attempt(
     "without a crash",
-    () => new Run(scenario, library, start, parts, random, { compactors, faults: true }),
+    () =>
+      new Run(scenario, library, start, parts, random, {
+        compactors,
+        faults: true,
+        reader: true,
+      }),
     async (run) => {
       run.observe = (label, torn) => points.push({ label, state: run.capture(torn) });
       const state = await run.finish(false);
@@ -419,6 +458,11 @@ export async function runSeed(
     },
   );
 
+  const answers = { ...base.answers };
+  const read = (run: Run) => {
+    answers.whole += run.answers.whole;
+    answers.partial += run.answers.partial;
+  };
   let crashRuns = 0;
   let distinct = 0;
   const stride = options.stride ?? 1;
@@ -437,10 +481,11 @@ export async function runSeed(
           ...from,
           time: from.time + again.below(60_000),
           disks: from.disks.map((disk) => rebooted(disk, again)),
+          data: from.data.map((disk) => rebooted(disk, again)),
         },
         parts,
         again,
-        { compactors, faults: false },
+        { compactors, faults: false, reader: again.chance(READERS) },
       );
     // Sometimes the power fails again before everything is as it was.
     let second: State | undefined;
@@ -454,9 +499,12 @@ export async function runSeed(
         };
       }
       assertSame(expected, await run.finish(false), state.cut);
+      read(run);
     });
     crashRuns++;
-    if (last === undefined || !sameObjects(last, state.objects) || label.startsWith("disk")) {
+    if (
+      last === undefined || !sameObjects(last, state.objects) || /^(?:disk|shipper)/.test(label)
+    ) {
       distinct++;
     }
     last = state.objects;
@@ -479,6 +527,7 @@ export async function runSeed(
     distinct,
     simulatedHours: Math.round((scenario.phases.at(-1)! - scenario.phases[0]!) / 3_600_000) *
       (crashRuns + 2),
+    answers,
     trace: (base.hash >>> 0).toString(16).padStart(8, "0"),
   };
 }

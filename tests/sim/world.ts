@@ -116,25 +116,14 @@ export class SimBucket implements Bucket {
   }
 
   async *iter(dir: string, options: IterOptions = {}): AsyncIterable<BucketEntry> {
-    const prefix = dir === "" ? "" : dir.replace(/\/*$/, "/");
     const lost = await this.#begin("iter", dir);
-    const names = new Set<string>();
     const { stale } = this.faults;
     const seen = stale > 0 && this.#random.chance(stale) && this.#past.length > 0
       ? this.#random.pick(this.#past)
       : this.#objects;
-    for (const name of seen.keys()) {
-      if (!name.startsWith(prefix)) continue;
-      const slash = options.recursive === true ? -1 : name.indexOf("/", prefix.length);
-      names.add(slash < 0 ? name : name.slice(0, slash + 1));
-    }
+    const entries = listNames(seen, dir, options);
     await this.#end("iter", dir, lost);
-    for (const name of [...names].sort(compareUtf8)) {
-      const object = seen.get(name);
-      yield options.attributes === true && object !== undefined
-        ? { name, attributes: attributesOf(object) }
-        : { name };
-    }
+    yield* entries;
   }
 
   async get(name: string): Promise<Uint8Array> {
@@ -209,6 +198,23 @@ export class SimBucket implements Bucket {
     }
     return object;
   }
+}
+
+/** What a listing of a folder tells. */
+export function listNames(objects: Objects, dir: string, options: IterOptions): BucketEntry[] {
+  const prefix = dir === "" ? "" : dir.replace(/\/*$/, "/");
+  const names = new Set<string>();
+  for (const name of objects.keys()) {
+    if (!name.startsWith(prefix)) continue;
+    const slash = options.recursive === true ? -1 : name.indexOf("/", prefix.length);
+    names.add(slash < 0 ? name : name.slice(0, slash + 1));
+  }
+  return [...names].sort(compareUtf8).map((name) => {
+    const object = objects.get(name);
+    return options.attributes === true && object !== undefined
+      ? { name, attributes: attributesOf(object) }
+      : { name };
+  });
 }
 
 function outage(kind: string, name: string): MnemeError {
@@ -314,6 +320,13 @@ export class SimDisk implements Files {
       },
       close() {},
     };
+  }
+  /** Gives a file a second name. */
+  link(from: string, to: string): void {
+    const file = this.#files.get(from);
+    if (file === undefined) throw missing("link", from);
+    this.#files.set(to, file);
+    this.#change("link", to);
   }
   rename(from: string, to: string): void {
     let found = false;
