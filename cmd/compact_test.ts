@@ -66,15 +66,25 @@ Deno.test("compact without --wait does one iteration; exit code 1 tells what is 
     ];
     const first = await run(...args);
     assert.equal(first.code, 0, first.err);
-    assert.match(first.err, /msg="compaction plan" .*compactions=1 blocks=4 read="/);
+    // The plan comes before the work, with what it will take.
+    assert.match(
+      first.err,
+      /msg="compaction plan" .*compactions=1 blocks=4 read="[^"]+" write="at most [^"]+" disk="[^"]+" memory="about [^"]+"/,
+    );
+    assert(first.err.indexOf('"compaction plan"') < first.err.indexOf('"compaction starts"'));
     assert.deepEqual(await shapeOf(bucket), ["0-8 L2", "8-10 L1"]);
     const made = [...(await blocksOf(bucket)).values()].find((b) => b.meta.compaction.level === 2)!;
     assert.equal(made.meta.thanos!.files[0]!.hash!.func, "SHA256");
     // An overlap of another group: told, and the exit code says so.
     await putTwoHours(bucket, [0, 1], { labels: { cluster: "bad" } });
+    await putTwoHours(bucket, [0, 1, 4, 6], { labels: { cluster: "worse" } });
     const second = await run(...args);
     assert.equal(second.code, 1);
     assert.match(second.err, /is set aside \(overlap\): pre compaction overlap check/);
+    // What holds up most comes first.
+    const ranked = second.err.split("\n").filter((line) => line.includes("rank="))
+      .map((line) => [/rank=(\d)/.exec(line)![1], /cluster=\\"(\w+)\\"/.exec(line)![1]].join(" "));
+    assert.deepEqual(ranked, ["1 worse", "2 bad"]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

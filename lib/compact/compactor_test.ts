@@ -10,7 +10,7 @@ import {
   writeMark,
 } from "../block/mod.ts";
 import { dropLabels } from "../model/mod.ts";
-import { type Bucket, MemoryBucket } from "../objstore/mod.ts";
+import { type Bucket, MemoryBucket, type UploadOptions } from "../objstore/mod.ts";
 import { type FaultRule, FaultyBucket } from "../objstore/testing/bucket_faulty.ts";
 import { makeThanosMeta, printBlockMeta } from "../tsdb/mod.ts";
 import { MemoryFiles } from "../tsdb/testing/memory_files.ts";
@@ -469,7 +469,7 @@ Deno.test("CO16: nothing is deleted while this clock and the bucket's differ", a
   assert.equal(await value("thanos_compact_blocks_cleaned_total"), 0);
 });
 
-Deno.test("retention marks whole blocks by resolution, raw ones only once they are downsampled", async () => {
+Deno.test("CO18: retention marks whole blocks by resolution, raw ones only once they are downsampled", async () => {
   const { bucket, clock, files } = setUp();
   const old = await putBlock(bucket, { from: 0, to: 48 });
   const short = await putBlock(bucket, { from: 48, to: 50 });
@@ -495,6 +495,7 @@ Deno.test("retention marks whole blocks by resolution, raw ones only once they a
   };
   assert.deepEqual(await marks(), ["", "block exceeding retention of 100h0m0s", ""]);
   assert.equal(await first.value("mneme_compact_retention_waiting_blocks"), 1);
+  assert(first.log.some((line) => line.includes("expired block is kept until it is downsampled")));
   await putBlock(bucket, {
     from: 0,
     to: 48,
@@ -719,14 +720,30 @@ Deno.test("stray folders of the work directory are removed, and no others", asyn
   assert(files.content.has("/data/other/file"));
 });
 
-Deno.test("two compactors at once lose nothing and come to one result", async () => {
+Deno.test("CO11: two compactors at once lose nothing, say so, and come to one result", async () => {
+  let told = 0;
   for (let seed = 1; seed <= 5; seed++) {
     const { bucket, start, clock } = setUp();
     await putTwoHours(bucket, [0, 2, 4, 6, 8, 10, 12, 14, 16]);
     const before = await samplesOf(bucket);
     const one = start();
+    // The second one has its result ready when the first one has marked the sources.
+    const late: Bucket = new Proxy(bucket, {
+      get(target, key) {
+        const member = Reflect.get(target, key) as unknown;
+        if (key !== "upload") return typeof member === "function" ? member.bind(target) : member;
+        return async (name: string, body: Uint8Array, options?: UploadOptions) => {
+          const isMarked = async () =>
+            (await objectsOf(bucket)).some((object) => object.endsWith(DELETION_MARK_FILE));
+          if (name.endsWith("/meta.json")) {
+            while (!await isMarked()) await new Promise((resolve) => setTimeout(resolve, 0));
+          }
+          await target.upload(name, body, options);
+        };
+      },
+    });
     const other = makeCompactor({
-      bucket,
+      bucket: late,
       files: (() => {
         const files = new MemoryFiles();
         files.mkdir("/data");
@@ -739,6 +756,9 @@ Deno.test("two compactors at once lose nothing and come to one result", async ()
     });
     await Promise.all([one.compactor.iterate(), other.compactor.iterate()]);
     assert.deepEqual(await samplesOf(bucket), before);
+    told += [...one.log, ...other.log].filter((line) =>
+      line.includes("another compactor may be at work")
+    ).length;
     for (let i = 0; i < 2; i++) {
       assert.deepEqual((await one.compactor.iterate()).setAside, []);
       assert.deepEqual((await other.compactor.iterate()).setAside, []);
@@ -746,6 +766,7 @@ Deno.test("two compactors at once lose nothing and come to one result", async ()
     assert.deepEqual(await shapeOf(bucket), ["0-8 L2", "16-18 L1", "8-16 L2"]);
     assert.deepEqual(await samplesOf(bucket), before);
   }
+  assert(told > 0, "who finds marks that it wanted to write says so");
 });
 
 Deno.test("compactorNotes() tell markers, plan and why each block waits", async () => {

@@ -242,6 +242,47 @@ Deno.test("downsampleBlock() adds up custom buckets and cuts where their bounds 
   ]);
 });
 
+Deno.test("CO17: downsampleBlock() of series in which floats, histograms and empty chunks take turns", async () => {
+  const h = (n: number) => parseHistogram(`{{schema:0 count:${n} sum:${n} buckets:[${n}]}}`);
+  const at = (window: number, n: number) => window * 300_000 + n;
+  const files = blockOf([
+    ...chunksOf(floats([[at(0, 0), 5], [at(0, 1), 9]])),
+    // A counter that was reset between two chunks, and one without a sample.
+    ...chunksOf(floats([[at(1, 0), 2], [at(1, 1), "stale"], [at(1, 2), NaN]])),
+    {
+      encoding: 1,
+      data: new Uint8Array(2),
+      minTime: at(2, 0),
+      maxTime: at(2, 1),
+      samples: 0,
+    },
+    ...chunksOf(histograms([[at(3, 0), h(4)], [at(4, 0), h(6)]])),
+    ...chunksOf(floats([[at(5, 0), 7], [at(5, 1), 8]])),
+  ]);
+  const chunks = await downsample(files);
+  assert.deepEqual(chunks.map((c) => [c.minTime, c.maxTime]), [
+    [at(1, -1), at(1, 0)],
+    [at(4, -1), at(4, 0)],
+    [at(5, 1), at(5, 1)],
+  ]);
+  assert.deepEqual(rowsOf(chunks[0]!.chunk), {
+    count: [[at(1, -1), 2], [at(1, 0), 1]],
+    sum: [[at(1, -1), 14], [at(1, 0), 2]],
+    min: [[at(1, -1), 5], [at(1, 0), 2]],
+    max: [[at(1, -1), 9], [at(1, 0), 2]],
+    counter: [[at(0, 0), 5], [at(1, -1), 9], [at(1, 0), 11], [at(1, 0), 2]],
+  });
+  assert.deepEqual(histogramRows(chunks[1]!.chunk, "counter"), [
+    [at(4, -1), "unknown s0 n4 z0 [4]"],
+    [at(4, 0), "not_reset s0 n6 z0 [6]"],
+  ]);
+  assert.deepEqual(rowsOf(chunks[2]!.chunk).counter, [
+    [at(5, 0), 7],
+    [at(5, 1), 8],
+    [at(5, 1), 8],
+  ]);
+});
+
 Deno.test("downsampleBlock() converts raw chunks that it meets among aggregates", async () => {
   const files = blockOf(
     [

@@ -46,17 +46,6 @@ export class CompactLoop {
       for (const error of report.errors) {
         logger.error("part of the iteration failed; it is tried again", { err: error.message });
       }
-      for (const [rank, group] of report.setAside.entries()) {
-        logger.warn("group is set aside", {
-          rank: rank + 1,
-          group: group.key,
-          group_labels: group.labels,
-          reason: group.reason,
-          waiting_blocks: group.waitingBlocks,
-          waiting_bytes: group.waitingBytes,
-          err: group.message,
-        });
-      }
       if (!haltOnError && report.setAside.length > 0) {
         throw new MnemeError("execution", problemsOf(report).join("; "));
       }
@@ -103,11 +92,31 @@ export class CompactLoop {
 
   /** The report; undefined when it was stopped. */
   async #iterate(stop: AbortSignal): Promise<IterationReport | undefined> {
+    let report: IterationReport;
     try {
-      return await this.#compactor.iterate(stop);
+      report = await this.#compactor.iterate(stop);
     } catch (error) {
       if (stop.aborted) return undefined;
       throw error;
+    }
+    this.#tellSetAside(report);
+    return report;
+  }
+
+  /** The groups that wait for a person, those that hold up most first. */
+  #tellSetAside({ setAside }: IterationReport): void {
+    const { logger } = this.#options;
+    for (const [rank, group] of setAside.entries()) {
+      logger.warn("group is set aside", {
+        rank: rank + 1,
+        group: group.key,
+        group_labels: group.labels,
+        reason: group.reason,
+        blocks: group.blocks.join(","),
+        waiting_blocks: group.waitingBlocks,
+        waiting_bytes: group.waitingBytes,
+        err: group.message,
+      });
     }
   }
 

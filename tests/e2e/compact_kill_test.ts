@@ -60,7 +60,7 @@ async function checkFiles(bucket: FilesystemBucket): Promise<void> {
   }
 }
 
-Deno.test(`a compactor killed ${KILLS} times loses no sample`, async () => {
+Deno.test(`CO10: a compactor killed ${KILLS} times loses no sample`, async () => {
   await using stage = await Stage.open();
   const random = new Random(7);
   let kills = 0;

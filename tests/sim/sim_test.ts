@@ -45,7 +45,7 @@ Deno.test("the simulation finds every planted bug", async () => {
   );
 });
 
-Deno.test("no crash loses or makes up a sample, and every one is recovered from", async () => {
+Deno.test("CO10: no crash loses or makes up a sample, and every one is recovered from", async () => {
   for (const seed of REGRESSIONS) await runSeed(seed, makeParts());
   const report = await runParallel({
     first: 1,

@@ -36,7 +36,7 @@ import {
 } from "./world.ts";
 
 /** Share of the crash runs that are read from meanwhile; it takes as long as all the rest. */
-const READERS = 1 / 8;
+const READERS = 1 / 16;
 
 /** A bug that is planted around the compactor; each part is replaced by one that goes wrong. */
 export interface Mutant {
