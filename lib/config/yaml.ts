@@ -3,7 +3,17 @@
  * scalars keep their text and their line. Types are given by the reader (`schema.ts`), as in Go's
  * typed decoding, so that `id: 007` read as a string stays `007`.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, stringify } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type Node,
+  parseDocument,
+  stringify,
+} from "yaml";
 import { MnemeError } from "../base/mod.ts";
 
 /** A value in a document; `line` counts from 1. */
@@ -51,6 +61,8 @@ const DEFAULT_MAX_LENGTH = 16 * 1024 * 1024;
 const DEFAULT_MAX_DEPTH = 64;
 const DEFAULT_MAX_NODES = 2_000_000;
 const DEFAULT_MAX_ALIASES = 100;
+/** Token of the lexer in front of a scalar's text. */
+const SCALAR_FOLLOWS = "\x1f";
 /** Keys that would change an object's nature if they ever became its property. */
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__"]);
 
@@ -72,9 +84,13 @@ export function parseYaml(text: string, limits: YamlLimits = {}): YamlNode | und
   const lines = new LineCounter();
   const base = (limits.firstLine ?? 1) - 1;
   const lineAt = (offset: number) => base + Math.max(1, lines.linePos(offset).line);
+  const maxAliases = limits.maxAliases ?? DEFAULT_MAX_ALIASES;
+  const first = firstDocument(text);
+  const tooMany = aliasBeyond(first, maxAliases);
+  if (tooMany !== undefined) throw fail(base + tooMany, "document has too many aliases");
   let document: ReturnType<typeof parseDocument>;
   try {
-    document = parseDocument(firstDocument(text), {
+    document = parseDocument(first, {
       lineCounter: lines,
       prettyErrors: false,
       schema: "failsafe",
@@ -96,7 +112,12 @@ export function parseYaml(text: string, limits: YamlLimits = {}): YamlNode | und
     throw fail(lineAt(problem.pos[0]), message);
   }
   let nodes = limits.maxNodes ?? DEFAULT_MAX_NODES;
-  let aliases = limits.maxAliases ?? DEFAULT_MAX_ALIASES;
+  let aliases = maxAliases;
+  // The library looks through the whole document for each alias; here the walk in document order
+  // knows the latest anchor of a name, and what an alias meant when it was first met.
+  const anchors = new Map<string, Node>();
+  const targets = new Map<unknown, Node>();
+  let expanding = 0;
   const convert = (source: unknown, depth: number, lineOfParent: number): YamlNode => {
     const offset = (source as { range?: [number, number, number] } | null)?.range?.[0];
     const line = offset === undefined ? lineOfParent : lineAt(offset);
@@ -104,10 +125,16 @@ export function parseYaml(text: string, limits: YamlLimits = {}): YamlNode | und
     if (depth > maxDepth) throw fail(line, `document is nested more than ${maxDepth} levels deep`);
     if (isAlias(source)) {
       if (--aliases < 0) throw fail(line, "document has too many aliases");
-      const target = source.resolve(document);
+      const target = targets.get(source) ?? anchors.get(source.source);
       if (target === undefined) throw fail(line, `unknown anchor '${source.source}'`);
-      return convert(target, depth + 1, line);
+      targets.set(source, target);
+      expanding++;
+      const value = convert(target, depth + 1, line);
+      expanding--;
+      return value;
     }
+    const anchor = (source as { anchor?: string } | null)?.anchor;
+    if (anchor !== undefined && expanding === 0) anchors.set(anchor, source as Node);
     if (isMap(source)) {
       const entries = new Map<string, YamlNode>();
       for (const pair of source.items) {
@@ -138,6 +165,23 @@ export function parseYaml(text: string, limits: YamlLimits = {}): YamlNode | und
   if (document.contents === null) return undefined;
   const root = convert(document.contents, 0, base + 1);
   return root.kind === "scalar" && isYamlNull(root) ? undefined : root;
+}
+
+/** The line of the first alias beyond `most`; undefined when there are no more than that. */
+function aliasBeyond(text: string, most: number): number | undefined {
+  // Nearly every document has fewer asterisks than it may have aliases.
+  let stars = 0;
+  for (let at = text.indexOf("*"); at >= 0 && stars <= most; at = text.indexOf("*", at + 1)) {
+    stars++;
+  }
+  if (stars <= most) return undefined;
+  let [aliases, line, isScalarNext] = [0, 1, false];
+  for (const token of new Lexer().lex(text)) {
+    if (token[0] === "*" && !isScalarNext && ++aliases > most) return line;
+    isScalarNext = token === SCALAR_FOLLOWS;
+    for (let at = token.indexOf("\n"); at >= 0; at = token.indexOf("\n", at + 1)) line++;
+  }
+  return undefined;
 }
 
 /** Text up to the marker that starts a second document. */

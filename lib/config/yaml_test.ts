@@ -58,6 +58,14 @@ Deno.test("parseYaml() reads nothing from empty documents and only the first of 
   assert.deepEqual(plain("a: |\n  ---\n  x\n"), { a: "---\nx\n" });
 });
 
+Deno.test("parseYaml() gives an alias the latest anchor before it", () => {
+  const text = "a: &x 1\nb: &y [*x, &z 5]\nc: &x 2\nd: *y\ne: *x\nf: &z 6\ng: *y\nh: *z\n";
+  assert.deepEqual(plain(text), { a: 1, b: [1, 5], c: 2, d: [1, 5], e: 2, f: 6, g: [1, 5], h: 6 });
+  assert.throws(() => plain("a: *x\nb: &x 1\n"), /line 1: .*x/);
+  const stars = Array.from({ length: 300 }, (_, i) => `k${i}: "*a"\nj${i}: a*b # *c\n`).join("");
+  assert.equal(Object.keys(plain(stars) as object).length, 600);
+});
+
 const deep = (n: number) => "[".repeat(n) + "]".repeat(n);
 const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"].concat(
   Array.from({ length: 12 }, (_, i) => {
@@ -76,6 +84,13 @@ const REFUSED: readonly [string, string, RegExp][] = [
   ["deep nesting", deep(70), /^f\.yml: line 1: document is nested more than 64 levels deep$/],
   ["very deep nesting", deep(100_000), /^f\.yml: .*nested/],
   ["an alias bomb", bomb, /^f\.yml: line \d+: document has too many (?:values|aliases)$/],
+  [
+    "a chain of aliases",
+    ["a0: &a0 {k: v}"].concat(
+      Array.from({ length: 5000 }, (_, i) => `a${i + 1}: &a${i + 1} {k: *a${i}}`),
+    ).join("\n"),
+    /^f\.yml: line 102: document has too many aliases$/,
+  ],
   ["an unknown tag", "a: !!js/function x\n", /^f\.yml: line 1: [^\n]+$/],
 ];
 
