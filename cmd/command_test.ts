@@ -6,7 +6,9 @@ import { type Command, type ProgramHost, runProgram } from "../lib/runtime/mod.t
 import { defineCommand, defineGroup } from "./command.ts";
 import { COMMANDS, runMneme } from "./main.ts";
 
-function host(): ProgramHost & { out: string[]; err: string[] } {
+function host(
+  env: Readonly<Record<string, string>> = {},
+): ProgramHost & { out: string[]; err: string[] } {
   const out: string[] = [];
   const err: string[] = [];
   return {
@@ -17,7 +19,7 @@ function host(): ProgramHost & { out: string[]; err: string[] } {
     readText: () => {
       throw new Error("no files here");
     },
-    env: () => undefined,
+    env: (name) => env[name],
   };
 }
 
@@ -85,6 +87,22 @@ for (const [args, code, line] of ERRORS) {
     assert.ok(!result.err[0]!.includes("\n"));
   });
 }
+
+Deno.test("runProgram() ends with the code that a command returns, without a further line", async () => {
+  const check = defineCommand({
+    name: "check",
+    help: "",
+    flags: {},
+    run: () => Promise.resolve(1),
+  });
+  assert.deepEqual(await run([check], "check"), { code: 1, out: "", err: [] });
+});
+
+Deno.test("runProgram() writes for the journal where there is one", async () => {
+  const h = host({ JOURNAL_STREAM: "8:1234" });
+  assert.equal(await runProgram([demo], ["--log.format=journald", "demo", "--size=0B"], h), 1);
+  assert.match(h.err.join("\n"), /^<3>ts=\S+ level=error msg="preparing demo command failed" err=/);
+});
 
 Deno.test("runProgram() gives typed config and redacted flags, and warns of flags without effect", async () => {
   calls.length = 0;

@@ -1,5 +1,5 @@
 /** Looks at an installation and explains what is wrong and how to mend it. */
-import { errorMessage, MnemeError } from "../lib/base/mod.ts";
+import { errorMessage } from "../lib/base/mod.ts";
 import { type ConfigOf, flag } from "../lib/config/mod.ts";
 import {
   checkBlocks,
@@ -10,7 +10,7 @@ import {
   findingsOf,
   printFindings,
 } from "../lib/doctor/mod.ts";
-import { type Bucket, openBucket } from "../lib/objstore/mod.ts";
+import { type Bucket, NO_FOLDER, openBucket } from "../lib/objstore/mod.ts";
 import { systemLookup } from "../lib/query/mod.ts";
 import { connectRpc } from "../lib/rpc/mod.ts";
 import { checkDataDirectory, httpClient } from "../lib/runtime/mod.ts";
@@ -53,15 +53,14 @@ type Config = ConfigOf<typeof flags>;
 export const doctor = defineCommand({
   name: "doctor",
   help:
-    "Checks configuration, bucket, clocks, names, labels, blocks and data folders, and explains how to mend what is wrong.",
+    "Checks configuration, bucket, clocks, names, labels, blocks and data folders, and explains how to mend what is wrong. Exit code 1: there is something to mend.",
   flags,
   run: async (config, env) => {
     const findings = await look(config, env);
     const isJson = config.output === "json";
     console.log(isJson ? JSON.stringify(findings, null, 2) : printFindings(findings));
-    const errors = findings.filter(({ severity }) => severity === "error").length;
-    if (errors === 1) throw new MnemeError("bad_data", "one finding is to be mended");
-    if (errors > 1) throw new MnemeError("bad_data", `${errors} findings are to be mended`);
+    // The findings say it all: the exit code tells scripts.
+    return findings.some(({ severity }) => severity === "error") ? 1 : 0;
   },
 });
 
@@ -73,7 +72,8 @@ async function look(config: Config, env: CommandEnv): Promise<Finding[]> {
   ];
   const bucket = await open(config, findings);
   if (bucket !== undefined) {
-    const { readOnly } = config;
+    // Trying to write would make a folder out of a path that is a mistake.
+    const readOnly = config.readOnly || findings.some(({ message }) => message === NO_FOLDER);
     const rights = await checkBucketRights(bucket, { clock, readOnly, signal: limited() });
     findings.push(...rights);
     // Without reading nothing can be said about blocks.
@@ -121,8 +121,14 @@ async function open(config: Config, findings: Finding[]): Promise<Bucket | undef
     const text = config.objstore.load();
     if (text === "") return undefined;
     const { source } = config.objstore;
-    const bucket = await openBucket(text, { source, hedging: true });
-    findings.push(say.ok(`${source} is a ${bucket.provider} bucket: ${bucket.name}`));
+    const warn = (message: string) =>
+      findings.push(
+        message === NO_FOLDER
+          ? say.warning(message, "check the path; the first upload makes the folder")
+          : say.note(message),
+      );
+    const bucket = await openBucket(text, { source, hedging: true, warn });
+    findings.push(say.ok(`${source} has a bucket of type ${bucket.provider}: ${bucket.name}`));
     return bucket;
   } catch (error) {
     findings.push(say.error(errorMessage(error), "mend the document, see docs/objstore.md"));

@@ -57,7 +57,7 @@ export const COMMANDS: readonly Entry[] = [
   {
     name: "doctor",
     help:
-      "Checks configuration, bucket, clocks, names, labels, blocks and data folders, and explains how to mend what is wrong.",
+      "Checks configuration, bucket, clocks, names, labels, blocks and data folders, and explains how to mend what is wrong. Exit code 1: there is something to mend.",
     load: async () => (await import("./doctor.ts")).doctor,
   },
   {

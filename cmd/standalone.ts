@@ -51,6 +51,11 @@ export const standalone = defineCommand({
       const sidecars: Awaited<ReturnType<typeof openSidecar>>[] = [];
       for (const [i, url] of config.prometheusUrls.entries()) {
         const path = config.tsdbPaths[i];
+        if (path === undefined || path === "") {
+          env.logger.info("blocks of this Prometheus stay where they are; --tsdb.path ships them", {
+            part: `sidecar-${i}`,
+          });
+        }
         const sidecar = await openSidecar(
           ...settings(`sidecar`, sidecarFlags, env, [
             `--prometheus.url=${url}`,

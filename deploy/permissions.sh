@@ -66,7 +66,7 @@ mneme_exec() {
   set -- "$program" "$@"
   # Credentials and proxies; other variables read as if they were not set.
   names="HOME,AWS_*,AZURE_*,GOOGLE_*,IDENTITY_*,MSI_*,STORAGE_EMULATOR_HOST"
-  names="$names,HTTP_PROXY,HTTPS_PROXY,NO_PROXY,http_proxy,https_proxy,no_proxy,OTEL_*,NO_COLOR"
+  names="$names,HTTP_PROXY,HTTPS_PROXY,NO_PROXY,http_proxy,https_proxy,no_proxy,OTEL_*,NO_COLOR,JOURNAL_STREAM"
   set -- --no-prompt --ignore-env "--allow-env=$names${MNEME_ENV:+,$MNEME_ENV}" \
     "--allow-sys=osRelease,networkInterfaces,hostname,loadavg,systemMemoryInfo,cpus" "$@"
   if [ "$run" = yes ]; then set -- --allow-run "$@"; else set -- --deny-run "$@"; fi

@@ -43,8 +43,8 @@ export class CompactLoop {
       if (report === undefined) return;
       if (report.errors.length > 0) metrics.retries.inc();
       else metrics.iterations.inc();
-      for (const error of report.errors) {
-        logger.error("part of the iteration failed; it is tried again", { err: error.message });
+      for (const err of failuresOf(report)) {
+        logger.error("part of the iteration failed; it is tried again", { err });
       }
       if (!haltOnError && report.setAside.length > 0) {
         throw new MnemeError("execution", problemsOf(report).join("; "));
@@ -134,9 +134,24 @@ export class CompactLoop {
 
 function problemsOf(report: IterationReport): string[] {
   return [
-    ...report.errors.map((error) => error.message),
+    ...failuresOf(report),
     ...report.setAside.map((group) =>
       `group ${group.key} ${group.labels} is set aside (${group.reason}): ${group.message}`
     ),
   ];
+}
+
+/** Errors as text; stages that failed for one and the same reason share a line. */
+function failuresOf(report: IterationReport): string[] {
+  const stages = new Map<string, string[]>();
+  for (const { message, cause } of report.errors) {
+    const reason = cause === undefined ? "" : errorMessage(cause);
+    const end = `: ${reason}`;
+    if (reason !== "" && message.endsWith(end)) {
+      stages.set(reason, [...stages.get(reason) ?? [], message.slice(0, -end.length)]);
+    } else stages.set(message, []);
+  }
+  return [...stages].map(([reason, names]) =>
+    names.length === 0 ? reason : `${names.join("; ")}: ${reason}`
+  );
 }

@@ -12,4 +12,4 @@ export * from "./bucket_memory.ts";
 export * from "./bucket_metered.ts";
 export * from "./bucket_prefixed.ts";
 export { checkObjectName } from "./object_name.ts";
-export { openBucket, type OpenBucketOptions } from "./open.ts";
+export { NO_FOLDER, openBucket, type OpenBucketOptions } from "./open.ts";

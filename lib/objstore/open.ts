@@ -7,6 +7,7 @@
  * prefix: ""            # optional
  * ```
  */
+import { existsSync } from "node:fs";
 import { errorMessage, MnemeError } from "../base/mod.ts";
 import { parseYaml, readNode, schema, type YamlNode } from "../config/mod.ts";
 import type { Logger } from "../telemetry/mod.ts";
@@ -24,12 +25,16 @@ type OpenProvider = (
 
 const filesystemConfig = schema.object({ directory: schema.string("") }, { lenient: true });
 
+/** Warning about a FILESYSTEM bucket that may be a mistyped path: it reads as an empty one. */
+export const NO_FOLDER = "the folder of the bucket does not exist yet";
+
 const PROVIDERS: ReadonlyMap<string, OpenProvider> = new Map<string, OpenProvider>([
-  ["FILESYSTEM", async (config) => {
+  ["FILESYSTEM", async (config, { warn }) => {
     const { directory } = readNode(filesystemConfig, config);
     if (directory === "") {
       throw new MnemeError("bad_data", "missing directory for filesystem bucket");
     }
+    if (!existsSync(directory)) warn?.(NO_FOLDER);
     return new FilesystemBucket(directory);
   }],
   // Loaded when asked for: a program with its bucket on disk shall not pay for HTTP and packages.
@@ -80,10 +85,14 @@ export async function openBucket(text: string, options: OpenBucketOptions = {}):
   const provider = type.toUpperCase();
   const open = PROVIDERS.get(provider);
   if (open === undefined) {
-    if (!PLANNED.has(provider)) {
-      throw new MnemeError("bad_data", `bucket with type ${type} is not supported`);
-    }
     const known = [...PROVIDERS.keys()].join(", ");
+    if (!PLANNED.has(provider)) {
+      const choice = type === "" ? "give a type: one of" : "use one of";
+      throw new MnemeError(
+        "bad_data",
+        `bucket with type ${type} is not supported, ${choice} ${known}`,
+      );
+    }
     throw new MnemeError(
       "bad_data",
       `create ${provider} client: provider ${provider} is not supported yet, use ${known}`,

@@ -37,8 +37,11 @@ Deno.test("openBucket() opens a FILESYSTEM bucket, in any case, with a prefix", 
 
 Deno.test("openBucket() says in one line what is wrong", async () => {
   const rows: [string, RegExp][] = [
-    ["", /^bucket with type {2}is not supported$/],
-    ["type: FLOPPY", /^bucket with type FLOPPY is not supported$/],
+    ["", /^bucket with type {2}is not supported, give a type: one of FILESYSTEM, S3, GCS, AZURE$/],
+    [
+      "type: FLOPPY",
+      /^bucket with type FLOPPY is not supported, use one of FILESYSTEM, S3, GCS, AZURE$/,
+    ],
     [
       "type: FILESYSTEM",
       /^create FILESYSTEM client: missing directory for filesystem bucket$/,

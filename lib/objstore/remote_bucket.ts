@@ -350,7 +350,7 @@ export class RemoteBucket implements Bucket {
       );
     }
     if (error.kind === "not_found") return objectNotFound(name, this.name);
-    const what = verb === "list" ? `"${name}"` : `object ${name}`;
+    const what = verb !== "list" ? `object ${name}` : name === "" ? "the objects" : `"${name}"`;
     const reason = this.#redact(error.message).replace(/\s+/g, " ").slice(0, 500);
     return new MnemeError(
       error.kind,

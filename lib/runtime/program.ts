@@ -60,8 +60,14 @@ export interface CommandEnv {
 /** A command that can be run. */
 export interface Command extends CommandNode {
   readonly commands?: readonly Command[];
-  readonly run?: (config: Readonly<Record<string, unknown>>, env: CommandEnv) => Promise<void>;
+  readonly run?: (
+    config: Readonly<Record<string, unknown>>,
+    env: CommandEnv,
+  ) => Promise<ExitCode>;
 }
+
+/** What a command that has done its work ends with; nothing is 0. */
+export type ExitCode = void | 0 | 1;
 
 /** Defines a command; `run` gets the config typed from `flags`. */
 export function defineCommand<const F extends FlagTable>(spec: {
@@ -69,7 +75,7 @@ export function defineCommand<const F extends FlagTable>(spec: {
   readonly help: string;
   readonly flags: F;
   readonly rest?: { readonly name: string; readonly help: string };
-  readonly run: (config: ConfigOf<F>, env: CommandEnv) => Promise<void>;
+  readonly run: (config: ConfigOf<F>, env: CommandEnv) => Promise<ExitCode>;
 }): Command {
   return { ...spec, run: (config, env) => spec.run(config as ConfigOf<F>, env) };
 }
@@ -90,7 +96,7 @@ export const globalFlags = {
     ["logfmt", "json", "journald"],
     "log.format",
     "logfmt",
-    "Log format to use. Possible options: logfmt, json or journald.",
+    "Log format to use. Possible options: logfmt, json or journald (logfmt with the priorities of systemd's journal, where that reads standard error).",
   ),
   debugName: flag.string(
     "debug.name",
@@ -202,7 +208,7 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
   const name = line.path.slice(1).map((node) => node.name).join(" ");
   const logger = createLogger({
     level: globals.logLevel,
-    format: globals.logFormat === "json" ? "json" : "logfmt",
+    format: globals.logFormat === "journald" && !hasJournal(host) ? "logfmt" : globals.logFormat,
     sink: host.stderr,
     fields: globals.debugName === "" ? {} : { name: globals.debugName },
   });
@@ -210,7 +216,7 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
   let phase = "preparing ";
   let tracer = noTracer;
   try {
-    checkGlobals(globals);
+    checkGlobals(globals, host);
     for (const warning of line.warnings) logger.warn(warning);
     const metrics = new Metrics();
     const build = buildInfo();
@@ -224,7 +230,7 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
       const service = `thanos-${name.replaceAll(" ", "-")}`;
       tracer = startTracing(tracing, { ...host, source, service, clock: systemClock, logger });
     }
-    await command.run!(line.config, {
+    const code = await command.run!(line.config, {
       name,
       logger,
       metrics,
@@ -247,7 +253,7 @@ async function runParsed(line: ParsedRun, host: ProgramHost): Promise<number> {
         }),
     });
     if (signals.stop.aborted) logger.info("exiting");
-    return 0;
+    return code ?? 0;
   } catch (error) {
     if (signals.stop.aborted && isAbort(error, signals.stop)) {
       logger.info("exiting");
@@ -272,7 +278,12 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
     (error instanceof DOMException && error.name === "AbortError");
 }
 
-function checkGlobals(globals: ConfigOf<typeof globalFlags>): void {
+/** True when systemd has connected standard error to its journal. */
+function hasJournal(host: ProgramHost): boolean {
+  return (host.env("JOURNAL_STREAM") ?? "") !== "";
+}
+
+function checkGlobals(globals: ConfigOf<typeof globalFlags>, host: ProgramHost): void {
   const ratio = globals.memoryLimitRatio;
   if (!(ratio > 0 && ratio <= 1)) {
     throw new MnemeError(
@@ -280,7 +291,10 @@ function checkGlobals(globals: ConfigOf<typeof globalFlags>): void {
       `--auto-gomemlimit.ratio: must be greater than 0 and at most 1, got ${ratio}`,
     );
   }
-  if (globals.logFormat === "journald") {
-    throw new MnemeError("bad_data", "--log.format: no journal is available; use logfmt or json");
+  if (globals.logFormat === "journald" && !hasJournal(host)) {
+    throw new MnemeError(
+      "bad_data",
+      "--log.format: no journal is available (systemd sets JOURNAL_STREAM where it reads standard error); use logfmt or json",
+    );
   }
 }

@@ -84,7 +84,7 @@ export class PrometheusClient {
       if (signal.aborted) throw error;
       throw new MnemeError(
         "unavailable",
-        `Cannot reach Prometheus at ${this.#base}: ${errorMessage(error)}`,
+        `Cannot reach Prometheus at ${this.#base}: ${reasonOf(error)}`,
         {
           cause: error,
         },
@@ -139,6 +139,16 @@ export class PrometheusClient {
     }
     return text;
   }
+}
+
+/** Why a request failed: the runtime's own words are in the cause. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (!(cause instanceof Error)) return errorMessage(error);
+  return cause.message
+    .replace(/^error sending request for url \([^)]*\): /, "")
+    .replace(/^client error \(\w+\): /, "")
+    .replace(/ \(os error \d+\)$/, "");
 }
 
 async function readText(answer: Response, maxBytes: number): Promise<string> {

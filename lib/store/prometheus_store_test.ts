@@ -387,6 +387,17 @@ Deno.test("parseExternalLabels() takes the text of scalars", () => {
   assert.equal(parseExternalLabels("").length, 0);
 });
 
+Deno.test("PrometheusClient says why a Prometheus cannot be reached", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  const url = `http://127.0.0.1:${port}`;
+  const client = new PrometheusClient({ url, userAgent: "test" });
+  await assert.rejects(client.get("/api/v1/status/flags", undefined, signal), {
+    message: `Cannot reach Prometheus at ${url}: tcp connect error: Connection refused`,
+  });
+});
+
 Deno.test("checkFlags() forbids shipping beside compaction", async () => {
   const check = (flags: Record<string, string>, ignoreUnequalBlockSize = false) => {
     const client = new PrometheusClient({

@@ -1,5 +1,5 @@
 /**
- * Levelled logs as logfmt or JSON lines: `ts`, `level`, bound fields, `msg`, then the line's fields.
+ * Levelled logs as logfmt or JSON lines, or as lines for systemd's journal: `ts`, `level`, bound fields, `msg`, then the line's fields.
  *
  * Messages are constants, values go into fields; control characters are escaped, so that input from
  * outside cannot forge a line.
@@ -9,7 +9,8 @@ import { errorMessage } from "../base/mod.ts";
 /** Levels from the least to the most important. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = typeof LOG_LEVELS[number];
-export type LogFormat = "logfmt" | "json";
+/** `journald` is logfmt behind the priority that systemd's journal reads from a line's start. */
+export type LogFormat = "logfmt" | "json" | "journald";
 
 /** Values of a line; an Error shows as its message, undefined is left out. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -36,6 +37,9 @@ export interface LoggerOptions {
   /** Fields of every line. */
   readonly fields?: LogFields;
 }
+
+/** Syslog's numbers of the levels. */
+const PRIORITIES: Readonly<Record<LogLevel, number>> = { debug: 7, info: 6, warn: 4, error: 3 };
 
 /** Makes a logger. */
 export function createLogger(options: LoggerOptions): Logger {
@@ -91,7 +95,11 @@ class LineLogger implements Logger {
       msg,
       ...fields,
     };
-    const text = format === "json" ? printJson(line) : printLogfmt(line);
+    const text = format === "json"
+      ? printJson(line)
+      : format === "journald"
+      ? `<${PRIORITIES[level]}>${printLogfmt(line)}`
+      : printLogfmt(line);
     if (sink === undefined) console.error(text);
     else sink(text);
   }

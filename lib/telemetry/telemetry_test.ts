@@ -17,6 +17,18 @@ function capture(level: LogLevel, format: LogFormat) {
   return { lines, logger: createLogger({ level, format, sink, now: () => 1_700_000_000_123 }) };
 }
 
+Deno.test("Logger writes the journal's priorities in front of logfmt", () => {
+  const { lines, logger } = capture("debug", "journald");
+  for (const level of ["debug", "info", "warn", "error"] as const) logger[level]("a\nb");
+  const rest = (level: string) => `ts=2023-11-14T22:13:20.123Z level=${level} msg="a\\nb"`;
+  assert.deepEqual(lines, [
+    `<7>${rest("debug")}`,
+    `<6>${rest("info")}`,
+    `<4>${rest("warn")}`,
+    `<3>${rest("error")}`,
+  ]);
+});
+
 Deno.test("Logger writes logfmt with bound fields before the message", () => {
   const { lines, logger } = capture("info", "logfmt");
   logger.with({ component: "store" }).info("block loaded", {

@@ -78,7 +78,18 @@ scrape_configs: [{job_name: self, static_configs: [{targets: ["localhost:PORT"]}
   assert.ok(findings.some((f) => /is a query/.test(f.message)), examined.stdout);
   const ill = await runCommand(["cmd/doctor.ts", "--objstore.config={type: FILESYSTEN}"]);
   assert.equal(ill.code, 1);
-  assert.match(ill.stdout, /^ERROR {3}config: bucket with type FILESYSTEN is not supported$/m);
+  assert.match(ill.stdout, /^ERROR {3}config: bucket with type FILESYSTEN is not supported, use /m);
+  assert.match(ill.stdout, /\n2 checks: 1 to mend, 0 to look at\n$/);
+  assert.equal(ill.stderr, "");
+  // A mistyped folder is told and not made.
+  const nowhere = `${data}/nowhere`;
+  const empty = await runCommand([
+    "cmd/doctor.ts",
+    `--objstore.config={type: FILESYSTEM, config: {directory: ${JSON.stringify(nowhere)}}}`,
+  ]);
+  assert.equal(empty.code, 0, empty.stderr);
+  assert.match(empty.stdout, /^WARNING config: the folder of the bucket does not exist yet$/m);
+  await assert.rejects(Deno.stat(nowhere), Deno.errors.NotFound);
 
   const metrics = await (await fetch(`${http}/metrics`)).text();
   assert.match(metrics, /^thanos_status\{part="store",component="store",check="ready"\} 1$/m);
