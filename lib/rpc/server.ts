@@ -20,6 +20,8 @@ export interface RpcServerOptions {
   readonly tls?: ServerTls;
   /** Largest request accepted, bytes. */
   readonly maxReceiveBytes?: number;
+  /** Connections that may be open at a time, default 512; further ones are turned away. */
+  readonly maxConnections?: number;
   /** Age at which connections are asked to be renewed, ms; 0 or absent = never. */
   readonly maxConnectionAgeMs?: number;
   readonly observer?: ServerObserver;
@@ -40,6 +42,8 @@ export interface RpcServer {
 
 /** Requests of the Store API are small; a receiver of samples sets a larger bound. */
 const DEFAULT_MAX_RECEIVE = 16 * 1024 * 1024;
+/** As many as HTTP's; a querier holds one, so that this is far beyond honest use. */
+const DEFAULT_MAX_CONNECTIONS = 512;
 /** Connections are renewed at their age give or take this part, so that they do not all at once. */
 const AGE_JITTER = 0.1;
 /** How long handlers that were told to end may take to do so, ms. */
@@ -69,8 +73,10 @@ export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
 async function listen(options: RpcServerOptions, server: Server): Promise<Listener> {
   const { address, tls, addressFlag = "--grpc-address" } = options;
   try {
-    return await listenSockets(address, tls, (socket, peer) => {
+    const most = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
+    return await listenSockets(address, tls, most, (socket, peer) => {
       server.connected(
+        peer,
         (handle) =>
           new ServerConnection(socket, peer, {
             maxReceiveBytes: options.maxReceiveBytes ?? DEFAULT_MAX_RECEIVE,
@@ -110,12 +116,14 @@ class Server {
   readonly #services: ReadonlySet<string>;
   readonly #observer: ServerObserver;
   readonly #maxAge: number;
+  readonly #maxConnections: number;
   readonly #connections = new Map<ServerConnection, ReturnType<typeof setTimeout> | undefined>();
   readonly #stopping = new AbortController();
 
   constructor(options: RpcServerOptions) {
     this.#observer = options.observer ?? {};
     this.#maxAge = options.maxConnectionAgeMs ?? 0;
+    this.#maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
     this.#services = new Set(options.services.map((s) => s.name));
     for (const service of options.services) {
       for (const [name, method] of Object.entries(service.methods)) {
@@ -124,8 +132,13 @@ class Server {
     }
   }
 
-  connected(open: (handle: Handle) => ServerConnection): void {
+  connected(peer: string, open: (handle: Handle) => ServerConnection): void {
     const connection = open((stream, peer) => this.#handle(stream, peer));
+    if (this.#connections.size >= this.#maxConnections) {
+      connection.refuse(`too many connections, ${this.#maxConnections} are open`);
+      this.#observer.refused?.(peer);
+      return;
+    }
     const age = this.#maxAge * (1 + AGE_JITTER * (2 * Math.random() - 1));
     this.#connections.set(
       connection,

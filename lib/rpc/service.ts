@@ -60,6 +60,8 @@ export interface ServerObserver {
   ): Promise<void>;
   received?(service: string, method: string, kind: Method["kind"]): void;
   sent?(service: string, method: string, kind: Method["kind"]): void;
+  /** A connection beyond the limit was turned away. */
+  refused?(peer: string): void;
   /** `seconds` since the start; `error` is what the handler threw, if it did. */
   ended?(call: {
     readonly service: string;

@@ -18,6 +18,8 @@ import type { Actor } from "./run_group.ts";
 
 /** How often certificate files are looked at, ms. */
 const CERTIFICATES = 5_000;
+/** A flood of connections is one line in so many ms. */
+const REFUSAL_LOG = 60_000;
 
 /** What to serve and where. Times in ms. */
 export interface GrpcServerOptions {
@@ -36,6 +38,8 @@ export interface GrpcServerOptions {
   /** Age at which clients are asked to reconnect; 0 = never. */
   readonly maxConnectionAge?: number;
   readonly maxReceiveBytes?: number;
+  /** Connections that may be open at a time. */
+  readonly maxConnections?: number;
   /** Flag that sets the address, for the message about a busy port. */
   readonly flag?: string;
   /** How often certificate files are looked at. */
@@ -48,6 +52,7 @@ export class GrpcServer implements Actor {
   readonly #options: GrpcServerOptions;
   readonly #logger: Logger;
   #server: RpcServer | undefined;
+  #nextRefusalLog = 0;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
@@ -62,6 +67,7 @@ export class GrpcServer implements Actor {
   /** Throws: `unavailable`, one line that names the address and the flag. */
   async start(): Promise<void> {
     const { address, probe, metrics, tls, maxConnectionAge, maxReceiveBytes, flag } = this.#options;
+    const { maxConnections } = this.#options;
     const health = new Health();
     const follow = () => health.set(probe.isReady);
     probe.onChange(follow);
@@ -72,6 +78,7 @@ export class GrpcServer implements Actor {
     const observer: ServerObserver = {
       ...(log === undefined ? counted : grpcRequestLog(log, this.#logger, counted)),
       ...(tracer?.enabled === true ? grpcServerTrace(tracer) : {}),
+      refused: (peer) => this.#refused(peer),
     };
     this.#server = await serveRpc({
       address: formatListenAddress(address),
@@ -81,7 +88,15 @@ export class GrpcServer implements Actor {
       ...(tls === undefined ? {} : { tls: tls.current() }),
       ...(maxConnectionAge === undefined ? {} : { maxConnectionAgeMs: maxConnectionAge }),
       ...(maxReceiveBytes === undefined ? {} : { maxReceiveBytes }),
+      ...(maxConnections === undefined ? {} : { maxConnections }),
     });
+  }
+
+  #refused(peer: string): void {
+    const now = performance.now();
+    if (now < this.#nextRefusalLog) return;
+    this.#nextRefusalLog = now + REFUSAL_LOG;
+    this.#logger.warn("too many connections, refusing further ones", { peer });
   }
 
   async run(signal: AbortSignal): Promise<void> {

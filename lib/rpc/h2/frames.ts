@@ -223,10 +223,13 @@ export class FrameIo {
   ping(): void {
     this.frame(PING, 0, 0, new Uint8Array(8));
   }
-  goAway(lastId: number, code: number): void {
-    const payload = new Uint8Array(8);
+  /** `reason` is for people who look at the client's log. */
+  goAway(lastId: number, code: number, reason = ""): void {
+    const debug = new TextEncoder().encode(reason);
+    const payload = new Uint8Array(8 + debug.length);
     payload.set(fourBytes(lastId));
     payload.set(fourBytes(code), 4);
+    payload.set(debug, 8);
     this.frame(GOAWAY, 0, 0, payload);
   }
 

@@ -401,6 +401,13 @@ export class ServerConnection implements FrameHandler {
     this.#endWhenIdle();
   }
 
+  /** Ends the connection before its first call, with a reason that the client may show. */
+  refuse(reason: string): void {
+    if (this.#over) return;
+    this.io.goAway(0, ENHANCE_YOUR_CALM, reason);
+    this.#end(new MnemeError("unavailable", reason));
+  }
+
   /** Fails all calls as unavailable, then closes once their statuses are out. */
   cutOff(): void {
     this.drain();

@@ -185,11 +185,13 @@ export interface Listener {
 
 /**
  * Listens on `host:port`; an empty host is every address of the machine. `accept` gets each
- * connection with the peer's address.
+ * connection with the peer's address. TLS
+ * handshakes of twice `most` connections may be under way or done.
  */
 export async function listenSockets(
   address: string,
   tls: ServerTls | undefined,
+  most: number,
   accept: (socket: Socket, peer: string) => void,
 ): Promise<Listener> {
   const m = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
@@ -200,7 +202,7 @@ export async function listenSockets(
   const hostname = (m[1] ?? m[2]) || "0.0.0.0";
   return tls === undefined
     ? listenPlain(hostname, port, accept)
-    : await listenTls(hostname, port, tls, accept);
+    : await listenTls(hostname, port, tls, most, accept);
 }
 
 function listenPlain(
@@ -251,9 +253,12 @@ function listenTls(
   hostname: string,
   port: number,
   tls: ServerTls,
+  most: number,
   accept: (socket: Socket, peer: string) => void,
 ): Promise<Listener> {
   const server = createTlsServer(tlsSettings(tls));
+  // Who never ends its handshake counts as well; who ends it in vain is told so.
+  server.maxConnections = 2 * most;
   server.on("secureConnection", (socket) => {
     accept(tlsStream(socket), joinAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0));
   });
