@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LimitError, MnemeError } from "../base/mod.ts";
+import { errorMessage, LimitError, MnemeError } from "../base/mod.ts";
 import { connectRpc, type RpcClient } from "./client.ts";
 import { Health, healthService } from "./health.ts";
 import { type RpcServer, serveRpc } from "./server.ts";
@@ -29,7 +29,7 @@ function defer<T = void>() {
 async function withServer(
   methods: Service["methods"],
   work: (client: RpcClient, server: RpcServer) => Promise<void>,
-  options: { observer?: ServerObserver; maxReceiveBytes?: number } = {},
+  options: { observer?: ServerObserver; maxReceiveBytes?: number; maxConnections?: number } = {},
 ): Promise<void> {
   const server = await serveRpc({
     address: "127.0.0.1:0",
@@ -50,6 +50,41 @@ async function collect(stream: AsyncIterable<readonly Uint8Array[]>): Promise<Ui
   for await (const messages of stream) all.push(...messages.map((m) => Uint8Array.from(m)));
   return all;
 }
+
+networkTest("serveRpc() turns connections beyond its bound away, and says why", async () => {
+  const refused: string[] = [];
+  const observer = { refused: (peer: string) => void refused.push(peer) };
+  await withServer(ECHO, async (first, server) => {
+    const call = (client: RpcClient) =>
+      client.unary("/test.T/Echo", bytes(1), { timeoutMs: 20_000 });
+    assert.deepEqual(await call(first), bytes(1));
+    // One that says nothing counts as well.
+    const [hostname, port] = server.address.split(":") as [string, string];
+    const idle = await Deno.connect({ hostname, port: Number(port) });
+    await idle.read(new Uint8Array(1));
+    const third = connectRpc(server.address);
+    // What was sent meanwhile may reset the connection before its last words are read.
+    const reason = /server went away with error code 11: too many connections, 2 are open/;
+    for (const deadline = Date.now() + 20_000;;) {
+      const text = await call(third).then(() => assert.fail("accepted"), errorMessage);
+      if (reason.test(text)) break;
+      assert.ok(Date.now() < deadline, text);
+    }
+    assert.ok(refused.length > 0);
+    // Those that are open go on, and a place that is given back is taken.
+    assert.deepEqual(await call(first), bytes(1));
+    idle.close();
+    for (const deadline = Date.now() + 20_000;;) {
+      try {
+        assert.deepEqual(await call(third), bytes(1));
+        break;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+      }
+    }
+    third.close();
+  }, { observer, maxConnections: 2 });
+});
 
 networkTest("unary calls carry bytes, metadata and the peer", async () => {
   let seen: ServerCall | undefined;

@@ -4,7 +4,7 @@
  */
 import { strict as assert } from "node:assert";
 import { gzipSync } from "node:zlib";
-import { connectRpc } from "../../lib/rpc/mod.ts";
+import { connectRpc, type RpcClient } from "../../lib/rpc/mod.ts";
 import { encodeHeaders } from "../../lib/rpc/h2/hpack.ts";
 import {
   concat,
@@ -20,7 +20,7 @@ import {
   WINDOW_UPDATE,
 } from "../../lib/rpc/testing/h2_peer.ts";
 import { fetchInfo } from "../../lib/storeapi/mod.ts";
-import { Stage } from "../mneme.ts";
+import { Stage, until } from "../mneme.ts";
 
 const GREETING = concat([
   new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
@@ -158,6 +158,64 @@ Deno.test({
     assert.ok(grown < 120, `${grown} MB`);
   },
 });
+
+Deno.test({
+  name: "HS8: gRPC connections beyond the limit are turned away, and those within it served",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using stage = await Stage.open();
+    const querier = await stage.mneme("query", []);
+    const [hostname, port] = querier.grpc.split(":") as [string, string];
+    const known = connectRpc(querier.grpc);
+    const ask = (client: RpcClient) => fetchInfo(client, { signal: AbortSignal.timeout(20_000) });
+    await ask(known);
+    const crowd: Deno.TcpConn[] = [];
+    let turnedAway = 0;
+    try {
+      for (let i = 0; i < 520; i++) {
+        const conn = await Deno.connect({ hostname, port: Number(port) });
+        crowd.push(conn);
+        // Who greets is not cut off for saying nothing.
+        void conn.write(GREETING).catch(() => {}).then(() => readToEnd(conn)).then(() =>
+          turnedAway++
+        );
+      }
+      // One place is taken by the client that was there before.
+      await until("those beyond the limit are turned away", () => turnedAway >= 9, 60_000);
+      assert.equal((await ask(known)).componentType, "query");
+      await until(
+        "the log says so",
+        () => /too many connections, refusing further ones/.test(querier.child.tail.join("\n")),
+        20_000,
+      );
+    } finally {
+      for (const conn of crowd) conn.close();
+    }
+    await until("a place is free again", async () => {
+      const client = connectRpc(querier.grpc);
+      try {
+        return (await ask(client)).componentType === "query";
+      } catch {
+        return false;
+      } finally {
+        client.close();
+      }
+    }, 60_000);
+    known.close();
+    assert.equal(await querier.child.stop(), 0);
+  },
+});
+
+/** Reads until the server, or the test, ends the connection. */
+async function readToEnd(conn: Deno.Conn): Promise<void> {
+  const sink = new Uint8Array(1024);
+  try {
+    while (await conn.read(sink) !== null);
+  } catch {
+    // Reset, or closed at the end of the test.
+  }
+}
 
 /** HPACK's integers beyond their prefix. */
 function varint(value: number): number[] {

@@ -419,11 +419,11 @@ export class Connection implements FrameHandler {
     stream.sendWindow += increment;
     this.#sendData(stream);
   }
-  goAway(lastId: number, code: number): void {
+  goAway(lastId: number, code: number, reason: string): void {
     this.#retire();
     const failure = code === NO_ERROR ? goingAway() : new RpcError(
       STATUS_UNAVAILABLE,
-      `connection error: server went away with error code ${code}`,
+      `connection error: server went away with error code ${code}${reason && `: ${reason}`}`,
     );
     for (const stream of [...this.#streams.values()]) {
       if (stream.id > lastId) stream.settle(failure);

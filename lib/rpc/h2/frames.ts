@@ -43,6 +43,9 @@ export const DEFAULT_WINDOW = 65535;
 export const DEFAULT_MAX_FRAME = 16384;
 /** Largest frame we accept, bytes. */
 export const MAX_FRAME = 1024 * 1024;
+/** Bytes of a goodbye that are read. */
+const MAX_REASON = 200;
+const decoder = new TextDecoder();
 /** Largest block of headers we put together, bytes. */
 const MAX_HEADER_BLOCK = 256 * 1024;
 /** Bytes that may wait to be written apart from DATA: more are only caused by a peer that does not read. */
@@ -61,7 +64,8 @@ export interface FrameHandler {
   setting(id: number, value: number): void;
   /** All settings of a frame were told. */
   settingsDone(): void;
-  goAway(lastId: number, code: number): void;
+  /** `reason` is what the peer says about it, often nothing. */
+  goAway(lastId: number, code: number, reason: string): void;
   windowUpdate(id: number, increment: number): void;
   /** Bytes arrived. */
   heard(): void;
@@ -352,7 +356,11 @@ export class FrameIo {
         return;
       case GOAWAY:
         if (size < 8) throw new MnemeError("bad_data", "goaway frame too short");
-        return handler.goAway(u32(b, at) & 0x7fffffff, u32(b, at + 4));
+        return handler.goAway(
+          u32(b, at) & 0x7fffffff,
+          u32(b, at + 4),
+          decoder.decode(b.subarray(at + 8, Math.min(end, at + 8 + MAX_REASON))),
+        );
       case WINDOW_UPDATE:
         if (size !== 4) throw new MnemeError("bad_data", "window frame of wrong size");
         return handler.windowUpdate(id, u32(b, at) & 0x7fffffff);
