@@ -9,7 +9,9 @@ const DOT = 1.5;
  * Makes the path of a line on linear scales: NaN is a hole, and a sample between two holes is a dot.
  * Where points along the time axis fall is worked out once for all lines.
  */
-export function linePaths({ times, rows }: Frame): uPlot.Series.PathBuilder {
+export function linePaths(
+  { times, rows }: Pick<Frame, "times" | "rows">,
+): uPlot.Series.PathBuilder {
   let scaled = "";
   const xs = new Float64Array(times.length);
   return (u, series) => {
