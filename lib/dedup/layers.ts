@@ -128,22 +128,37 @@ function overlay(
   let j = 0;
   let fromBase: boolean | undefined;
   let offset = 0;
+  const isHidden = (k: number) => {
+    const time = layer.t[k]!;
+    return time < minTime || time > maxTime || covered.covers(time);
+  };
   for (;;) {
-    while (
-      j < layer.length && (layer.t[j]! < minTime || layer.t[j]! > maxTime ||
-        covered.covers(layer.t[j]!) || (i < base.length && layer.t[j] === base.t[i]))
-    ) j++;
+    while (j < layer.length && (isHidden(j) || i < base.length && layer.t[j] === base.t[i])) j++;
     if (i >= base.length && j >= layer.length) return;
     const useBase = j >= layer.length || (i < base.length && base.t[i]! < layer.t[j]!);
     const source = useBase ? base : layer;
-    const at = useBase ? i++ : j++;
+    const from = useBase ? i : j;
+    let to = from + 1;
+    // Samples are taken in runs: of fine data there are thousands for each coarse sample.
+    if (useBase) {
+      const end = j < layer.length ? layer.t[j]! : Infinity;
+      while (to < base.length && base.t[to]! < end) to++;
+      i = to;
+    } else {
+      const end = i < base.length ? base.t[i]! : Infinity;
+      while (to < layer.length && layer.t[to]! < end && !isHidden(to)) to++;
+      j = to;
+    }
     const n = out.length;
     if (counter && useBase !== fromBase) {
-      offset = n === 0 ? 0 : goOn(out, source.t[at]!, reach) - source.v[at]!;
+      offset = n === 0 ? 0 : goOn(out, source.t[from]!, reach) - source.v[from]!;
       fromBase = useBase;
     }
-    out.appendRange(source, at, at + 1);
-    if (counter && source.h?.[at] === undefined) out.v[n] = source.v[at]! + offset;
+    out.appendRange(source, from, to);
+    if (!counter) continue;
+    for (let k = from; k < to; k++) {
+      if (source.h?.[k] === undefined) out.v[n + k - from] = source.v[k]! + offset;
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { dump } from "../base/testing/dump.ts";
 import { Random } from "../base/testing/random.ts";
 import { RESOLUTION_1H, RESOLUTION_5M, SampleBatch } from "../model/mod.ts";
+import type { AggrChunk } from "../storeapi/mod.ts";
 import { chunkResolution } from "./chunk_resolution.ts";
 import { LayeredReader, splitLayers } from "./layers.ts";
 import { SeriesReader } from "./read_series.ts";
@@ -181,6 +182,45 @@ Deno.test("layers make one counter: each stretch by the finest data, and no fals
     }
     const whole = batch.v[batch.length - 1]! - batch.v[0]!;
     assert.ok(Math.abs(whole / (30 * 3600) - 1) < 0.005, `${whole}`);
+  }
+});
+
+Deno.test("layers take each sample of the fine data and the coarse ones in their holes", () => {
+  const random = new Random(11);
+  for (let round = 0; round < 20; round++) {
+    const fine: AggrChunk[] = [];
+    const expected = new Map<number, number>();
+    const coarse = new TimeRanges(RESOLUTION_5M);
+    for (let t = T0 + random.below(HOUR); t < T0 + 20 * HOUR;) {
+      const end = t + 4 * MINUTE + random.below(2 * HOUR);
+      const batch = signal(t, end, 10_000 + random.below(50_000), (x) => x / 1000);
+      for (let i = 0; i < batch.length; i++) expected.set(batch.t[i]!, batch.v[i]!);
+      const chunks = rawChunks(batch);
+      for (const chunk of chunks) coarse.add(chunk.minTime, chunk.maxTime);
+      fine.push(...chunks);
+      t = end + MINUTE + random.below(HOUR);
+    }
+    const points = coarseChunk(signal(T0, T0 + 20 * HOUR, MINUTE, () => -1), RESOLUTION_5M);
+    for (let t = T0 + RESOLUTION_5M - 1; t < T0 + 20 * HOUR; t += RESOLUTION_5M) {
+      if (!coarse.covers(t) && !expected.has(t)) expected.set(t, -1);
+    }
+    const out = new SampleBatch();
+    new LayeredReader(new SeriesReader()).read(
+      { asked: fine, coarse: [{ resolution: RESOLUTION_5M, chunks: [points] }] },
+      {
+        aggregate: "avg",
+        dedup: undefined,
+        counterCorrected: false,
+        minTime: T0,
+        maxTime: T0 + 19 * HOUR,
+      },
+      () => undefined,
+      out,
+    );
+    assert.deepEqual(
+      [...out.t.subarray(0, out.length)].map((t, i) => [t, out.v[i]]),
+      [...expected].filter(([t]) => t <= T0 + 19 * HOUR).sort(([a], [b]) => a - b),
+    );
   }
 });
 

@@ -99,6 +99,10 @@ export class BlockSet<B extends ChoosableBlock> {
   #fillCoarser(gap: Gap, level: number, chosen: Set<B>): void {
     if (gap.minTime > gap.maxTime || level < 0) return;
     const resolution = RESOLUTIONS[level]!;
+    // Points beside a gap help only those inside it.
+    if (!this.#blocks[level]!.some((b) => b.minTime <= gap.maxTime && b.maxTime > gap.minTime)) {
+      return this.#fillCoarser(gap, level - 1, chosen);
+    }
     const from = gap.minTime - resolution * COARSE_BEFORE;
     const to = gap.maxTime + resolution;
     let covered = gap.minTime;

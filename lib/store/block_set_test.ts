@@ -129,6 +129,14 @@ Deno.test("BlockSet takes coarser blocks only where it has nothing else, the fin
     );
   }
   assert.equal(names(blocks.choose(1 * day, 2 * day, RAW)), "");
+  // Where nothing is at all, what lies beside it helps nobody.
+  const whole = set(
+    ["r", RAW, 10 * day, 20 * day],
+    ["m", MINUTES, 10 * day, 15 * day],
+    ["h", HOURS, 10 * day, 15 * day],
+  );
+  assert.equal(names(whole.choose(9 * day, 21 * day, RAW, true)), "r");
+  assert.equal(names(whole.choose(1 * day, 2 * day, RAW, true)), "");
   // Milliseconds between a block's last sample and the next one's first are no gap.
   const seams = set(
     ["r0", RAW, 0, 2 * HOURS - 9000],

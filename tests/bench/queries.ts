@@ -8,6 +8,8 @@ export interface QueryRow {
   readonly rangeSeconds: number;
   readonly stepSeconds: number;
   readonly maxSourceResolution?: string;
+  /** End of repetition 0; day 13 of data set P by default. */
+  readonly endSeconds?: number;
   /**
    * Relative tolerance when answers are compared. Rates over counters with resets differ a little:
    * the querier joins the pieces of a counter before it extrapolates, as Thanos does.
@@ -72,14 +74,14 @@ export function timesOf(
   row: QueryRow,
   shift: number,
 ): { start: number; end: number; step: number } {
-  const end = (END_SECONDS - shift * row.stepSeconds) * 1000;
+  const end = ((row.endSeconds ?? END_SECONDS) - shift * row.stepSeconds) * 1000;
   const instant = row.rangeSeconds === 0;
   return { start: end - row.rangeSeconds * 1000, end, step: instant ? 0 : row.stepSeconds * 1000 };
 }
 
 /** Path and parameters of repetition `shift`. */
 export function requestOf(row: QueryRow, shift: number): string {
-  const end = END_SECONDS - shift * row.stepSeconds;
+  const end = (row.endSeconds ?? END_SECONDS) - shift * row.stepSeconds;
   const params = new URLSearchParams({ query: row.query });
   if (row.maxSourceResolution !== undefined) {
     params.set("max_source_resolution", row.maxSourceResolution);
