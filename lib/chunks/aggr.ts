@@ -8,7 +8,7 @@
  *
  * Source: docs/formats/chunks.md, section 6.
  */
-import { ByteReader, ByteWriter, CorruptionError } from "../base/mod.ts";
+import { ByteWriter, CorruptionError } from "../base/mod.ts";
 import { SampleBatch } from "../model/mod.ts";
 import { appendChunk } from "./append.ts";
 import type { Chunk } from "./chunk.ts";
@@ -24,27 +24,77 @@ export interface AggrParts {
 
 const PART_NAMES = ["count", "sum", "min", "max", "counter"] as const;
 
+/** Numbers that each part takes in what findAggrParts() fills in. */
+export const PLACE_SIZE = 3;
+/** Size of an array for all parts of a chunk. */
+export const PLACES_SIZE = PART_NAMES.length * PLACE_SIZE;
+
+/**
+ * Finds the parts of the aggregate chunk in bytes [start, end), without a view of any.
+ *
+ * Shape: `places` gets first byte, length and encoding of count, sum, min, max and counter; the
+ *   length of an absent part is -1.
+ * Throws: CorruptionError when a part is cut off or bytes are left over.
+ */
+export function findAggrParts(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  places: Int32Array,
+): void {
+  let at = start;
+  for (let part = 0; part < PART_NAMES.length; part++) {
+    let length = 0;
+    let scale = 1;
+    for (;;) {
+      // Chunks are far smaller than five bytes of length can say.
+      if (at >= end || scale > 2 ** 28) throw brokenPart(part, at - start);
+      const b = bytes[at++]!;
+      length += (b & 0x7f) * scale;
+      if (b < 0x80) break;
+      scale *= 128;
+    }
+    const k = part * PLACE_SIZE;
+    if (length === 0) {
+      places[k + 1] = -1;
+      continue;
+    }
+    if (length >= end - at) throw brokenPart(part, at - start);
+    places[k] = at + 1;
+    places[k + 1] = length;
+    places[k + 2] = bytes[at]!;
+    at += 1 + length;
+  }
+  if (at !== end) {
+    throw new CorruptionError(`aggregate chunk: ${end - at} bytes left over`, {
+      offset: at - start,
+    });
+  }
+}
+
+function brokenPart(part: number, offset: number): CorruptionError {
+  return new CorruptionError(`${PART_NAMES[part]} of an aggregate chunk is cut off`, { offset });
+}
+
 /**
  * Takes an aggregate chunk apart.
  *
  * Owner: the parts are views of `data`.
- * Throws: CorruptionError when a part is cut off or bytes are left over.
+ * Throws: CorruptionError as findAggrParts().
  */
 export function readAggrChunk(data: Uint8Array): AggrParts {
-  const r = new ByteReader(data);
+  const places = new Int32Array(PLACES_SIZE);
+  findAggrParts(data, 0, data.length, places);
   const parts: { -readonly [K in keyof AggrParts]: AggrParts[K] } = {};
-  for (const name of PART_NAMES) {
-    const length = r.uvarint();
-    if (length === 0) {
-      r.check(`${name} of an aggregate chunk`);
-      continue;
-    }
-    const encoding = r.u8();
-    const view = r.view(length);
-    r.check(`${name} of an aggregate chunk`);
-    parts[name] = { encoding, data: view };
+  for (let part = 0; part < PART_NAMES.length; part++) {
+    const k = part * PLACE_SIZE;
+    if (places[k + 1]! < 0) continue;
+    const at = places[k]!;
+    parts[PART_NAMES[part]!] = {
+      encoding: places[k + 2]!,
+      data: data.subarray(at, at + places[k + 1]!),
+    };
   }
-  r.finish("aggregate chunk");
   return parts;
 }
 

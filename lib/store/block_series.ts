@@ -12,17 +12,16 @@ import {
   type Gate,
   MnemeError,
   throwIfAborted,
-  xxhash64Into,
 } from "../base/mod.ts";
 import {
-  type AggrParts,
   appendChunk,
   type Chunk,
   encodeSamples,
   ENCODING_AGGR,
   ENCODING_FLOAT_HISTOGRAM,
   ENCODING_XOR,
-  readAggrChunk,
+  PLACE_SIZE,
+  PLACES_SIZE,
 } from "../chunks/mod.ts";
 import {
   dropLabels,
@@ -33,15 +32,7 @@ import {
   mergeLabels,
   SampleBatch,
 } from "../model/mod.ts";
-import {
-  AGGR_COUNT,
-  AGGR_COUNTER,
-  AGGR_MAX,
-  AGGR_MIN,
-  AGGR_RAW,
-  AGGR_SUM,
-  type AggrChunk,
-} from "../storeapi/mod.ts";
+import { AGGR_MAX, AGGR_MIN, AGGR_RAW, AGGR_SUM, type AggrChunk } from "../storeapi/mod.ts";
 import {
   chunkRecordSize,
   decodeChunkRecord,
@@ -69,7 +60,7 @@ import { readPages } from "./cache/pages.ts";
 import type { RequestFigures, RequestLimits } from "./limits.ts";
 import type { ChunkMemory, MemoryAccount } from "./memory_budget.ts";
 import { fetchItems, type RangeOptions, type ReadBytes } from "./range_reader.ts";
-import { DAMAGED, RawChunk, SeriesBatch, SPECIAL } from "./series_batch.ts";
+import { DAMAGED, PART_NAMES, RawChunk, SeriesBatch, SPECIAL } from "./series_batch.ts";
 import { FullSort, HoldBack, SameOrder, SeriesItems, type SeriesOrder } from "./series_items.ts";
 
 /** Sizes and habits of reading, the same for all requests of a store gateway. */
@@ -248,6 +239,9 @@ class BlockReader {
   readonly #chunksHeld = new Set<() => void>();
   /** To be called when the first series are there; further calls do nothing. */
   readonly #begun: () => void;
+  /** Parts of aggregate chunks that were asked for. */
+  readonly #aggregates: readonly number[];
+  readonly #places = new Int32Array(PLACES_SIZE);
 
   constructor(
     block: BucketBlock,
@@ -261,6 +255,9 @@ class BlockReader {
     this.#header = header;
     this.#labels = labels;
     this.#request = request;
+    this.#aggregates = [...new Set(request.aggregates)]
+      .filter((aggregate) => aggregate !== AGGR_RAW)
+      .sort((a, b) => a - b);
   }
 
   /** Takes memory that is given back when the block was read. */
@@ -636,7 +633,7 @@ class BlockReader {
     const bytes = estimate + count * CHUNK_BYTES;
     memory.take(bytes);
     const giveBack = this.#takeChunks(chunkMemory, estimate);
-    const batch = new SeriesBatch(count, chunkPool, () => {
+    const batch = new SeriesBatch(count, this.#aggregates, chunkPool, () => {
       memory.give(bytes);
       giveBack();
     });
@@ -774,19 +771,24 @@ class BlockReader {
       }
       // p is at the encoding; the checksum is over it and the data.
       const end = p + 1 + length;
+      let encoding = DAMAGED;
       if (end + 4 <= bytes.length && crc32c(bytes, p, end) === readU32(bytes, end)) {
         figures.chunks.touchedBytes += length;
         batch.regionOf[k] = firstRegion + r;
         batch.dataAt[k] = p + 1;
         batch.dataLength[k] = length;
-        const encoding = bytes[p]!;
+        encoding = bytes[p]!;
         batch.encodings[k] = encoding;
         if (encoding <= ENCODING_FLOAT_HISTOGRAM && encoding !== DAMAGED) continue;
       }
       try {
+        // The parts of an aggregate chunk are cut out when it is sent.
+        if (encoding === ENCODING_AGGR && this.#hasParts(batch, k)) continue;
         // Throws with the reason when the record is damaged.
         const chunk = decodeChunkRecord(bytes, at, object, offsets[r]!);
-        const objects = this.#special(batch.minTimes[k]!, batch.maxTimes[k]!, chunk);
+        const objects = encoding === ENCODING_AGGR
+          ? []
+          : this.#special(batch.minTimes[k]!, batch.maxTimes[k]!, chunk);
         batch.encodings[k] = SPECIAL;
         batch.objects.set(k, objects);
       } catch (error) {
@@ -799,7 +801,6 @@ class BlockReader {
 
   /** Chunks that are not sent as they are. */
   #special(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
-    if (chunk.encoding === ENCODING_AGGR) return this.#parts(minTime, maxTime, chunk);
     // The wire knows only the classic encodings. Unknown ones end in a CorruptionError.
     const samples = new SampleBatch();
     appendChunk(chunk, samples);
@@ -808,32 +809,31 @@ class BlockReader {
     );
   }
 
-  /** The parts of an aggregate chunk that were asked for. */
-  #parts(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
-    const parts = readAggrChunk(chunk.data);
-    const hashes = new Uint32Array(2 * PART_NAMES.length);
-    const out: AggrChunk = { minTime, maxTime, hashes };
+  /** Looks whether the parts that were asked for are there; false when there is nothing to send. */
+  #hasParts(batch: SeriesBatch, k: number): boolean {
+    const places = this.#places;
+    batch.findParts(k, places);
     let missing = 0;
-    for (const aggregate of this.#request.aggregates) {
-      if (aggregate === AGGR_RAW) continue;
+    for (const aggregate of batch.aggregates) {
       const name = PART_NAMES[aggregate];
       if (name === undefined) {
         throw new MnemeError("bad_data", `unknown aggregate ${aggregate}`);
       }
-      const part = parts[name];
-      if (part !== undefined) {
-        out[name] = part;
-        xxhash64Into(part.data, hashes, aggregate * 2);
-        continue;
+      const p = (aggregate - 1) * PLACE_SIZE;
+      if (places[p + 1]! >= 0) {
+        const encoding = places[p + 2]!;
+        if (encoding > 0 && encoding <= ENCODING_FLOAT_HISTOGRAM) continue;
+        throw new CorruptionError(`${name} of an aggregate chunk has unknown encoding ${encoding}`);
       }
       // Histograms have no smallest and no largest value; for floats every part must be there.
-      const histogram = (parts.sum?.encoding ?? ENCODING_XOR) !== ENCODING_XOR;
+      const sum = (AGGR_SUM - 1) * PLACE_SIZE;
+      const histogram = places[sum + 1]! >= 0 && places[sum + 2] !== ENCODING_XOR;
       if (!histogram || (aggregate !== AGGR_MIN && aggregate !== AGGR_MAX)) {
         throw new MnemeError("execution", `aggregate ${name} does not exist`);
       }
       missing++;
     }
-    return missing > 0 && missing === this.#request.aggregates.length ? [] : [out];
+    return missing === 0 || missing < this.#request.aggregates.length;
   }
 }
 
@@ -859,17 +859,6 @@ function plannedBytes(plan: PostingsPlan): number {
 
 /** Chunks that a series of a two-hour block usually has. */
 const CHUNKS_EXPECTED = 5;
-
-/** Parts of an aggregate chunk by AGGR_ number. */
-const PART_NAMES: readonly (keyof AggrParts | undefined)[] = (() => {
-  const names = new Array<keyof AggrParts | undefined>(6).fill(undefined);
-  names[AGGR_COUNT] = "count";
-  names[AGGR_SUM] = "sum";
-  names[AGGR_MIN] = "min";
-  names[AGGR_MAX] = "max";
-  names[AGGR_COUNTER] = "counter";
-  return names;
-})();
 
 /** A batch of labels without chunks. */
 function labelsOnly(items: SeriesItems, order: readonly number[]): SeriesBatch {

@@ -3,9 +3,23 @@
  * request may touch hundreds of thousands of chunks.
  */
 import { type BufferPool, xxhash64Into } from "../base/mod.ts";
-import type { Chunk } from "../chunks/mod.ts";
+import {
+  type AggrParts,
+  type Chunk,
+  ENCODING_AGGR,
+  findAggrParts,
+  PLACE_SIZE,
+  PLACES_SIZE,
+} from "../chunks/mod.ts";
 import type { Labels } from "../model/mod.ts";
-import type { AggrChunk } from "../storeapi/mod.ts";
+import {
+  AGGR_COUNT,
+  AGGR_COUNTER,
+  AGGR_MAX,
+  AGGR_MIN,
+  AGGR_SUM,
+  type AggrChunk,
+} from "../storeapi/mod.ts";
 
 /** Loaded series in their final order; series i has chunks [starts[i], starts[i + 1]). */
 export class SeriesBatch {
@@ -21,14 +35,22 @@ export class SeriesBatch {
   readonly dataAt: Uint32Array;
   readonly dataLength: Uint32Array;
   readonly regions: Uint8Array[] = [];
-  /** Chunks that do not fit the columns: parts of aggregate chunks, re-encoded ones. */
+  /** Chunks that do not fit the columns: re-encoded ones. */
   readonly objects = new Map<number, readonly AggrChunk[]>();
+  /** Parts of aggregate chunks that were asked for, ascending AGGR_ numbers. */
+  readonly aggregates: readonly number[];
 
   readonly #pool: BufferPool | undefined;
   #released: (() => void) | undefined;
 
   /** `pool` gets the regions back on release(), and `released` is called. */
-  constructor(chunkCount: number, pool?: BufferPool, released?: () => void) {
+  constructor(
+    chunkCount: number,
+    aggregates: readonly number[] = [],
+    pool?: BufferPool,
+    released?: () => void,
+  ) {
+    this.aggregates = aggregates;
     this.#pool = pool;
     this.#released = released;
     // One piece of memory: an answer has a batch of every block, most of them small.
@@ -52,7 +74,7 @@ export class SeriesBatch {
       const from = this.starts[i]!;
       return Array.from({ length: this.starts[i + 1]! - from }, (_, k) => from + k);
     });
-    const batch = new SeriesBatch(chunks.length, this.#pool, this.#released);
+    const batch = new SeriesBatch(chunks.length, this.aggregates, this.#pool, this.#released);
     chunks.forEach((k, n) => {
       batch.minTimes[n] = this.minTimes[k]!;
       batch.maxTimes[n] = this.maxTimes[k]!;
@@ -87,12 +109,37 @@ export class SeriesBatch {
     return this.regions[this.regionOf[k]!]!.subarray(at, at + this.dataLength[k]!);
   }
 
+  /** Finds the parts of aggregate chunk `k` in its region, as findAggrParts(). */
+  findParts(k: number, places: Int32Array): void {
+    const at = this.dataAt[k]!;
+    findAggrParts(this.regions[this.regionOf[k]!]!, at, at + this.dataLength[k]!, places);
+  }
+
+  #partsOf(k: number): AggrChunk {
+    const places = new Int32Array(PLACES_SIZE);
+    this.findParts(k, places);
+    const region = this.regions[this.regionOf[k]!]!;
+    const parts: { -readonly [K in keyof AggrParts]: AggrParts[K] } = {};
+    for (const aggregate of this.aggregates) {
+      const p = (aggregate - 1) * PLACE_SIZE;
+      const at = places[p]!;
+      const length = places[p + 1]!;
+      if (length < 0) continue;
+      parts[PART_NAMES[aggregate]!] = {
+        encoding: places[p + 2]!,
+        data: region.subarray(at, at + length),
+      };
+    }
+    return new PartsChunk(this.minTimes[k]!, this.maxTimes[k]!, parts);
+  }
+
   /** Appends the chunks of series `i` to `out` as objects. */
   appendChunks(i: number, out: AggrChunk[]): void {
     for (let k = this.starts[i]!; k < this.starts[i + 1]!; k++) {
       const encoding = this.encodings[k]!;
       if (encoding === DAMAGED) continue;
       if (encoding === SPECIAL) { for (const chunk of this.objects.get(k)!) out.push(chunk); }
+      else if (encoding === ENCODING_AGGR) out.push(this.#partsOf(k));
       else out.push(new RawChunk(this.minTimes[k]!, this.maxTimes[k]!, encoding, this.data(k)));
     }
   }
@@ -118,6 +165,45 @@ export class RawChunk implements AggrChunk {
     if (this.#hashes === undefined) {
       this.#hashes = new Uint32Array(2);
       xxhash64Into(this.raw.data, this.#hashes);
+    }
+    return this.#hashes;
+  }
+}
+
+/** Parts of an aggregate chunk by AGGR_ number. */
+export const PART_NAMES: readonly (keyof AggrParts | undefined)[] = (() => {
+  const names = new Array<keyof AggrParts | undefined>(6).fill(undefined);
+  names[AGGR_COUNT] = "count";
+  names[AGGR_SUM] = "sum";
+  names[AGGR_MIN] = "min";
+  names[AGGR_MAX] = "max";
+  names[AGGR_COUNTER] = "counter";
+  return names;
+})();
+
+/** Parts of an aggregate chunk whose hashes are made when somebody asks for them. */
+class PartsChunk implements AggrChunk {
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly count?: Chunk;
+  readonly sum?: Chunk;
+  readonly min?: Chunk;
+  readonly max?: Chunk;
+  readonly counter?: Chunk;
+  #hashes: Uint32Array | undefined;
+
+  constructor(minTime: number, maxTime: number, parts: AggrParts) {
+    this.minTime = minTime;
+    this.maxTime = maxTime;
+    Object.assign(this, parts);
+  }
+  get hashes(): Uint32Array {
+    if (this.#hashes === undefined) {
+      this.#hashes = new Uint32Array(2 * PART_NAMES.length);
+      for (let aggregate = 1; aggregate < PART_NAMES.length; aggregate++) {
+        const part = this[PART_NAMES[aggregate]!];
+        if (part !== undefined) xxhash64Into(part.data, this.#hashes, aggregate * 2);
+      }
     }
     return this.#hashes;
   }

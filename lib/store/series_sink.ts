@@ -1,6 +1,6 @@
 /** What merged series become: frames of objects for callers in the process, or wire messages. */
 import { type BufferPool, xxhash64Into } from "../base/mod.ts";
-import { ENCODING_XOR } from "../chunks/mod.ts";
+import { ENCODING_AGGR, ENCODING_XOR, PLACE_SIZE, PLACES_SIZE } from "../chunks/mod.ts";
 import { type Labels } from "../model/mod.ts";
 import { ProtoWriter } from "../rpc/mod.ts";
 import {
@@ -81,6 +81,10 @@ export class MessageSink implements SeriesSink<Uint8Array> {
   #series = 0;
 
   readonly #hashes: boolean;
+  /** Of the parts of one aggregate chunk. */
+  readonly #places = new Int32Array(PLACES_SIZE);
+  readonly #sizes = new Int32Array(AGGR_PARTS);
+  readonly #partHashes = new Uint32Array(2 * AGGR_PARTS);
 
   /** Up to `batchSize` series a message (0 and 1: one), in memory of `pool`. */
   constructor(batchSize: number, pool: BufferPool, hashes: boolean) {
@@ -130,7 +134,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
     this.#bytes = larger;
   }
 
-  /** A series whose chunks are raw, in order and apart. */
+  /** A series whose chunks are as they were read, in order and apart. */
   #writeSimple(
     labels: Labels,
     batches: readonly SeriesBatch[],
@@ -148,7 +152,8 @@ export class MessageSink implements SeriesSink<Uint8Array> {
           this.flush();
           open = this.#openSeries(labels);
         }
-        this.#writeChunk(batch, k);
+        if (batch.encodings[k] === ENCODING_AGGR) this.#writeParts(batch, k);
+        else this.#writeChunk(batch, k);
       }
     }
     this.#closeSeries(open);
@@ -216,7 +221,57 @@ export class MessageSink implements SeriesSink<Uint8Array> {
     this.#length = writeHash(b, o, high, low);
   }
 
-  /** A series with aggregate or overlapping chunks, through the general codec. */
+  /** The parts of an aggregate chunk that were asked for, cut out without being decoded. */
+  #writeParts(batch: SeriesBatch, k: number): void {
+    const { aggregates } = batch;
+    const places = this.#places;
+    const sizes = this.#sizes;
+    const hashes = this.#partHashes;
+    batch.findParts(k, places);
+    const region = batch.regions[batch.regionOf[k]!]!;
+    const minTime = batch.minTimes[k]!;
+    const maxTime = batch.maxTimes[k]!;
+    let size = timeSize(minTime) + timeSize(maxTime);
+    for (let i = 0; i < aggregates.length; i++) {
+      const p = (aggregates[i]! - 1) * PLACE_SIZE;
+      const n = places[p + 1]!;
+      if (n < 0) continue;
+      if (this.#hashes) {
+        xxhash64Into(region.subarray(places[p]!, places[p]! + n), hashes, 2 * i);
+      }
+      const part = (places[p + 2] === ENCODING_XOR ? 0 : 2) + 1 + varintSize(n) + n +
+        hashSize(hashes[2 * i]!, hashes[2 * i + 1]!);
+      sizes[i] = part;
+      size += 1 + varintSize(part) + part;
+    }
+    this.#reserve(size + 8);
+    const b = this.#bytes;
+    let o = this.#length;
+    b[o] = TAG_CHUNK;
+    o = writeVarint(b, o + 1, size);
+    o = writeTime(b, o, 0x08, minTime);
+    o = writeTime(b, o, 0x10, maxTime);
+    for (let i = 0; i < aggregates.length; i++) {
+      const p = (aggregates[i]! - 1) * PLACE_SIZE;
+      const n = places[p + 1]!;
+      if (n < 0) continue;
+      // Fields 4 to 8, a message each.
+      b[o] = ((3 + aggregates[i]!) << 3) | 2;
+      o = writeVarint(b, o + 1, sizes[i]!);
+      if (places[p + 2] !== ENCODING_XOR) {
+        b[o] = 0x08;
+        b[o + 1] = places[p + 2]! - 1;
+        o += 2;
+      }
+      b[o] = 0x12;
+      o = writeVarint(b, o + 1, n);
+      b.set(region.subarray(places[p]!, places[p]! + n), o);
+      o = writeHash(b, o + n, hashes[2 * i]!, hashes[2 * i + 1]!);
+    }
+    this.#length = o;
+  }
+
+  /** A series with re-encoded or overlapping chunks, through the general codec. */
   #writeObjects(labels: Labels, chunks: readonly AggrChunk[]): void {
     let from = 0;
     do {
@@ -236,6 +291,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
   }
 }
 
+const AGGR_PARTS = PLACES_SIZE / PLACE_SIZE;
 const INITIAL_SIZE = 16 * 1024;
 /** Bytes that the length of a series is expected to take: series of 128 bytes to 16 KiB. */
 const LENGTH_ROOM = 2;
