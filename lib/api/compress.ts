@@ -1,7 +1,12 @@
 /** gzip for answers of 1024 bytes and more, when the client accepts it. */
 import type { MiddlewareHandler } from "hono";
+import { Duplex } from "node:stream";
+import { createGzip } from "node:zlib";
 
 const THRESHOLD = 1024;
+/** Series in JSON: a sixth of the usual level's time for an eighth more bytes. */
+const LEVEL = 2;
+const PIECE = 64 * 1024;
 
 /**
  * Compresses bodies; always says `Vary: Accept-Encoding`.
@@ -56,8 +61,13 @@ export function compress(): MiddlewareHandler {
     }
     headers.delete("content-length");
     headers.set("content-encoding", "gzip");
-    c.res = answer(rest.pipeThrough(new CompressionStream("gzip")));
+    c.res = answer(rest.pipeThrough(gzip()));
   };
+}
+
+function gzip(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  const { readable, writable } = Duplex.toWeb(createGzip({ level: LEVEL, chunkSize: PIECE }));
+  return { readable, writable } as TransformStream<Uint8Array<ArrayBuffer>>;
 }
 
 /** True when gzip is named and not refused by `q=0`; `*` does not count, as in Go's handlers. */
