@@ -786,9 +786,7 @@ class BlockReader {
         if (encoding === ENCODING_AGGR && this.#hasParts(batch, k)) continue;
         // Throws with the reason when the record is damaged.
         const chunk = decodeChunkRecord(bytes, at, object, offsets[r]!);
-        const objects = encoding === ENCODING_AGGR
-          ? []
-          : this.#special(batch.minTimes[k]!, batch.maxTimes[k]!, chunk);
+        const objects = encoding === ENCODING_AGGR ? [] : this.#special(chunk);
         batch.encodings[k] = SPECIAL;
         batch.objects.set(k, objects);
       } catch (error) {
@@ -800,7 +798,7 @@ class BlockReader {
   }
 
   /** Chunks that are not sent as they are. */
-  #special(minTime: number, maxTime: number, chunk: Chunk): readonly AggrChunk[] {
+  #special(chunk: Chunk): readonly AggrChunk[] {
     // The wire knows only the classic encodings. Unknown ones end in a CorruptionError.
     const samples = new SampleBatch();
     appendChunk(chunk, samples);

@@ -72,7 +72,7 @@ function year(query: string, stepSeconds: number, shape: string, near: number): 
 
 /** The rows of the year, each of one series with a sample every 15 s. */
 const YEAR: readonly Row[] = [
-  year("max_over_time(continuous_app_metric0[6h])", DAY / 4, "360 d / 6 h", 0.05),
+  year("max_over_time(continuous_app_metric0[6h])", DAY / 4, "360 d / 6 h", 0.15),
   year("avg_over_time(continuous_app_metric1[1d])", DAY, "360 d / 1 d", 0.01),
   year("rate(continuous_app_metric2[1d])", DAY, "360 d / 1 d", 0.05),
 ];
