@@ -633,10 +633,11 @@ class BlockReader {
     const bytes = estimate + count * CHUNK_BYTES;
     memory.take(bytes);
     const giveBack = this.#takeChunks(chunkMemory, estimate);
-    const batch = new SeriesBatch(count, this.#aggregates, chunkPool, () => {
+    const released = () => {
       memory.give(bytes);
       giveBack();
-    });
+    };
+    const batch = new SeriesBatch(count, chunkPool, released, this.#aggregates);
     const refs = new Float64Array(count);
     let n = 0;
     let ascending = true;

@@ -46,9 +46,9 @@ export class SeriesBatch {
   /** `pool` gets the regions back on release(), and `released` is called. */
   constructor(
     chunkCount: number,
-    aggregates: readonly number[] = [],
     pool?: BufferPool,
     released?: () => void,
+    aggregates: readonly number[] = [],
   ) {
     this.aggregates = aggregates;
     this.#pool = pool;
@@ -74,7 +74,7 @@ export class SeriesBatch {
       const from = this.starts[i]!;
       return Array.from({ length: this.starts[i + 1]! - from }, (_, k) => from + k);
     });
-    const batch = new SeriesBatch(chunks.length, this.aggregates, this.#pool, this.#released);
+    const batch = new SeriesBatch(chunks.length, this.#pool, this.#released, this.aggregates);
     chunks.forEach((k, n) => {
       batch.minTimes[n] = this.minTimes[k]!;
       batch.maxTimes[n] = this.maxTimes[k]!;
