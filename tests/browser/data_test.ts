@@ -259,6 +259,53 @@ const STEPS: readonly (readonly [string, Step])[] = [
     },
   ],
   [
+    "the metric browser finds by name and description, and puts the name where the cursor is",
+    async (browser, { query }) => {
+      const watched = await open(browser, query.http, "/graph");
+      const { page } = watched;
+      await page.locator(".cm-content").click();
+      await page.keyboard.insertText("sum()");
+      await page.keyboard.press("ArrowLeft");
+      await page.getByRole("button", { name: "Browse metrics" }).click();
+      const search = page.getByRole("combobox", { name: "Search names and descriptions" });
+      await search.fill("resident");
+      const option = page.getByRole("option", { name: /process_resident_memory_bytes/ });
+      await option.waitFor();
+      // Types and descriptions come from the targets of Prometheus.
+      await until("the description", async () => /Resident memory/.test(await option.innerText()));
+      assert.match(await option.innerText(), /gauge/);
+      await inBothSchemes(page, "metrics");
+      await search.fill("no such metric at all");
+      await page.getByText("No metric matches").waitFor();
+      // By the keyboard: what begins with the word comes first; down, up again, and in with it.
+      await search.fill("queue len");
+      const first = page.getByRole("dialog").getByRole("option").first();
+      await until("the metric", async () => /^queue_length\b/.test(await first.innerText()));
+      await search.press("ArrowDown");
+      await until("the second", async () => await first.getAttribute("aria-selected") === "false");
+      await search.press("ArrowUp");
+      await until("the first", async () => await first.getAttribute("aria-selected") === "true");
+      await search.press("Enter");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      await until(
+        "the name between the parentheses",
+        async () => await page.locator(".cm-line").innerText() === "sum(queue_length)",
+      );
+      // The editor has the focus: what is typed goes on behind the name.
+      await page.keyboard.insertText("[5m]");
+      assert.equal(await page.locator(".cm-line").innerText(), "sum(queue_length[5m])");
+      // Escape leaves everything as it was, and leads back to the button.
+      await page.getByRole("button", { name: "Browse metrics" }).click();
+      await search.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      assert.equal(
+        await page.evaluate("document.activeElement.getAttribute('aria-label')"),
+        "Browse metrics",
+      );
+      await close(watched);
+    },
+  ],
+  [
     "a compactor shows what it does next and what it set aside",
     async (browser, { compact }) => {
       const watched = await open(browser, compact.http, "/blocks");

@@ -1,26 +1,25 @@
 /** Light, dark, or as the system has it. */
 import { effect } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
 import type { Preferences } from "./preferences.ts";
 
 /** Keeps the document in the chosen theme. */
 export function applyTheme({ theme }: Preferences): void {
-  effect(() => {
-    const { dataset } = document.documentElement;
-    if (theme.value === "auto") delete dataset.theme;
-    else dataset.theme = theme.value;
-  });
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const chosen = theme.value;
+    const bySystem = system.matches ? "dark" : "light";
+    document.documentElement.dataset.theme = chosen === "auto" ? bySystem : chosen;
+  };
+  effect(apply);
+  system.addEventListener("change", apply);
 }
 
 /** Calls back when the colours on the page change, whoever changed them. */
 export function onColorsChanged(run: () => void): () => void {
-  const media = matchMedia("(prefers-color-scheme: dark)");
-  media.addEventListener("change", run);
   const observer = new MutationObserver(run);
   observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  return () => {
-    media.removeEventListener("change", run);
-    observer.disconnect();
-  };
+  return () => observer.disconnect();
 }
 
 /** Colours of the page for drawing on a canvas. */
@@ -49,4 +48,15 @@ export function currentColors(): Colors {
     bad: get("bad"),
     dark: get("dark") === "1",
   };
+}
+
+/** True while the page is dark; whoever uses it is rendered again when that changes. */
+export function useDark(): boolean {
+  const [dark, setDark] = useState(() => currentColors().dark);
+  useEffect(() => {
+    const look = () => setDark(currentColors().dark);
+    look();
+    return onColorsChanged(look);
+  }, []);
+  return dark;
 }

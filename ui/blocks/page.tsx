@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { BlocksJson, PlannedJson, SetAsideJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
+import { useDark } from "../app/theme.ts";
 import { visible } from "../model/labels.ts";
 import { type Block, readBlock, type Stream, streamTitle, toStreams } from "../model/blocks.ts";
 import { roughDuration } from "../model/durations.ts";
@@ -211,9 +212,7 @@ function around({ from, to }: Span): Span {
 }
 
 function Legend() {
-  const { preferences } = useApp();
-  const dark = preferences.theme.value === "dark" ||
-    preferences.theme.value === "auto" && matchMedia("(prefers-color-scheme: dark)").matches;
+  const dark = useDark();
   return (
     <span class="key">
       {[0, 300_000, 3_600_000].map((resolution) => (

@@ -8,6 +8,8 @@ import type { Editor } from "./editor_view.ts";
 export function ExpressionField(props: {
   readonly label: string;
   readonly draft: Signal<string>;
+  /** Text that is to go where the cursor is; taken and cleared. */
+  readonly inserted: Signal<string | undefined>;
   readonly onRun: () => void;
 }) {
   const app = useApp();
@@ -56,6 +58,15 @@ export function ExpressionField(props: {
       const { value } = props.draft;
       editor.current?.setText(value);
     }), [props.draft]);
+  useEffect(() =>
+    effect(() => {
+      const text = props.inserted.value;
+      if (text === undefined) return;
+      props.inserted.value = undefined;
+      if (editor.current === undefined) props.draft.value = props.draft.peek() + text;
+      else editor.current.insert(text);
+      (editor.current ?? plain.current)?.focus();
+    }), [props.inserted]);
   useEffect(() => editor.current?.setFeatures(features), [
     features.autocomplete,
     features.highlighting,

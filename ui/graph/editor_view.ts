@@ -47,6 +47,8 @@ export interface EditorFeatures {
 /** A running editor. */
 export interface Editor {
   setText(text: string): void;
+  /** Puts text in place of the selection, and the cursor behind it. */
+  insert(text: string): void;
   setFeatures(features: EditorFeatures): void;
   focus(): void;
   destroy(): void;
@@ -164,6 +166,9 @@ export function createEditor(options: EditorOptions): Editor {
       quiet = true;
       view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
       quiet = false;
+    },
+    insert: (text) => {
+      view.dispatch({ ...view.state.replaceSelection(text), userEvent: "input.paste" });
     },
     setFeatures: (on) => view.dispatch({ effects: features.reconfigure(featureExtensions(on)) }),
     focus: () => view.focus(),

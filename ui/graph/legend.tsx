@@ -1,6 +1,5 @@
 /** The list of series below a graph: colours, names, last values. */
-import { useApp } from "../app/context.ts";
-import { currentColors } from "../app/theme.ts";
+import { useDark } from "../app/theme.ts";
 import { formatSeries } from "../model/labels.ts";
 import type { Frame } from "../model/frame.ts";
 import { shortNumber } from "../model/numbers.ts";
@@ -16,10 +15,7 @@ export function Legend(props: {
   readonly onFocus: (index: number | undefined) => void;
 }) {
   const { frame, shown } = props;
-  const { preferences } = useApp();
-  // Read so that the legend changes with the theme.
-  preferences.theme.value;
-  const { dark } = currentColors();
+  const dark = useDark();
   const alone = shown.filter(Boolean).length === 1;
   const pick = (index: number, toggle: boolean) => {
     if (toggle) props.onShown(shown.with(index, !shown[index]));

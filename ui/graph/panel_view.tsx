@@ -20,6 +20,7 @@ import { ExpressionField } from "./editor.tsx";
 import { ExemplarList } from "./exemplar_list.tsx";
 import { Explain } from "./explain.tsx";
 import { Legend } from "./legend.tsx";
+import { MetricBrowser } from "./metric_browser.tsx";
 import { PanelMenu } from "./panel_menu.tsx";
 import { EndField, RangeControls } from "./range_controls.tsx";
 import { ResultTable } from "./result_table.tsx";
@@ -38,6 +39,14 @@ export function PanelView(
   { state, panel, number }: { state: GraphState; panel: Panel; number: number },
 ) {
   const { api, say } = useApp();
+  const [browsing, setBrowsing] = useState(false);
+  const [picked, setPicked] = useState<string>();
+  // Once the box is gone: as long as it is open, nothing behind it takes the focus.
+  useEffect(() => {
+    if (browsing || picked === undefined) return;
+    panel.inserted.value = picked;
+    setPicked(undefined);
+  }, [browsing, picked]);
   const options = panel.options.value;
   const { run } = panel;
   const format = async () => {
@@ -55,13 +64,21 @@ export function PanelView(
         <ExpressionField
           label={`Expression of panel ${number}`}
           draft={panel.draft}
+          inserted={panel.inserted}
           onRun={() => panel.submit()}
         />
+        <Button kind="quiet" icon="list" label="Browse metrics" onClick={() => setBrowsing(true)} />
         <Button kind="quiet" icon="format" label="Format the expression" onClick={format} />
         {loading
           ? <Button icon="stop" onClick={() => panel.cancel()}>Cancel</Button>
           : <Button kind="primary" icon="play" onClick={() => panel.submit()}>Execute</Button>}
       </div>
+      {browsing && (
+        <MetricBrowser
+          onPick={setPicked}
+          onClose={() => setBrowsing(false)}
+        />
+      )}
       <Switches panel={panel} />
       <div class="tabs-row">
         <div class="tabs" role="tablist" aria-label="View">

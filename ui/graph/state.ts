@@ -49,6 +49,8 @@ export class Panel {
     readonly table: Signal<Run<QueryData> | undefined>;
     readonly graph: Signal<Run<RangeData> | undefined>;
   } = { table: signal(undefined), graph: signal(undefined) };
+  /** Text on its way into the editor. */
+  readonly inserted: Signal<string | undefined> = signal(undefined);
   /** The next runs are traced, whatever the server's sampler says. */
   readonly forceTracing = signal(false);
   /** Rounds of the explain tab. */

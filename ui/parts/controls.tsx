@@ -247,6 +247,7 @@ export function Popover(props: {
 /** A modal box over the page; Escape closes it. */
 export function Dialog(props: {
   readonly title: string;
+  readonly wide?: boolean;
   readonly onClose: () => void;
   readonly children: ComponentChildren;
 }) {
@@ -256,6 +257,7 @@ export function Dialog(props: {
   return (
     <dialog
       ref={dialog}
+      class={props.wide ? "wide" : ""}
       aria-labelledby={id}
       onClose={props.onClose}
       onClick={(event) => event.target === dialog.current && dialog.current!.close()}
