@@ -81,19 +81,28 @@ export class ReplicaReader {
       for (const chunk of chunks) {
         if (chunk.maxTime < minTime || chunk.minTime > maxTime) continue;
         const from = out.length;
-        if (chunk.raw !== undefined) appendChunk(chunk.raw, out);
-        else if (aggregate === "avg") this.#appendAverage(chunk, out);
-        else appendChunk(part(chunk, aggregate), out);
+        this.append(chunk, aggregate, out);
         dropOverlap(out, from);
       }
     }
     trim(out, minTime, maxTime);
   }
 
+  /**
+   * Appends all samples of one chunk, which is not read as a counter.
+   *
+   * Throws: as read().
+   */
+  append(chunk: AggrChunk, aggregate: Aggregate, out: SampleBatch): void {
+    if (chunk.raw !== undefined) appendChunk(chunk.raw, out);
+    else if (aggregate === "avg") this.#appendAverage(chunk, out);
+    else appendChunk(requirePart(chunk, aggregate), out);
+  }
+
   /** Sum divided by count, point by point; a histogram sum is divided by the count. */
   #appendAverage(chunk: AggrChunk, out: SampleBatch): void {
-    const { sum, count } = chunk;
-    if (sum === undefined || count === undefined) throw noValidChunk(chunk);
+    const sum = requirePart(chunk, "avg");
+    const count = requirePart(chunk, "count");
     const sums = this.#left;
     const counts = this.#right;
     sums.clear();
@@ -127,13 +136,13 @@ export class ReplicaReader {
     this.#counter.reset();
     for (const chunk of chunks) {
       if (chunk.minTime > maxTime) break;
-      this.#counter.append(chunk.raw ?? part(chunk, "counter"), out);
+      this.#counter.append(chunk.raw ?? requirePart(chunk, "counter"), out);
     }
   }
 }
 
 /** About how many samples raw chunks hold: columns that grow step by step leave garbage behind. */
-function sampleCount(chunks: readonly AggrChunk[]): number {
+export function sampleCount(chunks: readonly AggrChunk[]): number {
   let count = 0;
   for (let i = 0; i < chunks.length; i++) {
     const chunk = chunks[i]!;
@@ -143,9 +152,16 @@ function sampleCount(chunks: readonly AggrChunk[]): number {
   return count;
 }
 
-function part(chunk: AggrChunk, aggregate: Exclude<Aggregate, "avg">): Chunk {
-  const found = chunk[aggregate];
-  if (found === undefined) throw noValidChunk(chunk);
+/**
+ * The part of a downsampled chunk that an aggregate is read from; of averages, the sum.
+ *
+ * Throws: `execution` when it has none.
+ */
+export function requirePart(chunk: AggrChunk, aggregate: Aggregate): Chunk {
+  const found = aggregate === "avg" ? chunk.sum : chunk[aggregate];
+  if (found === undefined || (aggregate === "avg" && chunk.count === undefined)) {
+    throw noValidChunk(chunk);
+  }
   return found;
 }
 
@@ -179,7 +195,7 @@ function removeRange(batch: SampleBatch, from: number, to: number): void {
 }
 
 /** Keeps the samples within [minTime, maxTime]. */
-function trim(batch: SampleBatch, minTime: number, maxTime: number): void {
+export function trim(batch: SampleBatch, minTime: number, maxTime: number): void {
   let end = batch.length;
   while (end > 0 && batch.t[end - 1]! > maxTime) end--;
   batch.length = end;

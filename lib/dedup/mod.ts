@@ -13,5 +13,6 @@ export * from "./overlap_split.ts";
 export * from "./penalty.ts";
 export * from "./read_series.ts";
 export * from "./refine.ts";
+export * from "./replica_cursor.ts";
 export * from "./replica_labels.ts";
 export * from "./time_ranges.ts";

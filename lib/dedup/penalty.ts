@@ -5,9 +5,15 @@
  * Replicas are folded left: merge(merge(r0, r1), r2) … For counters each input carries an
  * adjustment that grows when a switch would make the value fall, so that the switch does not look
  * like a counter reset.
+ *
+ * The rule asks for the place of both inputs at every step. That of the input not in use is the
+ * first sample at or after the latest of all times it was ever moved to, whenever it is looked for;
+ * so it is looked for only where it can win or where its value counts, and nothing is decoded for a
+ * comparison that a bound decides.
  */
 import { assert } from "../base/mod.ts";
 import type { SampleBatch } from "../model/mod.ts";
+import { ReplicaCursor } from "./replica_cursor.ts";
 
 /** Time until the other replica may be used after the very first sample, ms. */
 const INITIAL_PENALTY = 5000;
@@ -23,122 +29,253 @@ export function mergePenalty(
   out: SampleBatch,
 ): void {
   assert(!replicas.includes(out), "the target of a merge is not one of its inputs");
-  out.clear();
-  if (replicas.length === 0) return;
   if (replicas.length === 1) {
+    out.clear();
     out.appendRange(replicas[0]!, 0, replicas[0]!.length);
     return;
   }
-  const plain = replicas.every((r) => r.h === null && r.st === null);
-  if (replicas.length === 2 && plain) mergeTwo(replicas[0]!, replicas[1]!, counter, out);
-  else mergeMany(replicas, counter, out);
+  mergeCursors(
+    replicas.map((replica) => {
+      const cursor = new ReplicaCursor();
+      cursor.openBatch(replica);
+      return cursor;
+    }),
+    counter,
+    out,
+  );
 }
 
-/** The usual case: two replicas of floats, all state in locals. */
-function mergeTwo(a: SampleBatch, b: SampleBatch, counter: boolean, out: SampleBatch): void {
-  const aCount = a.length;
-  const bCount = b.length;
-  out.reserve(aCount + bCount);
-  const { t: at, v: av } = a;
-  const { t: bt, v: bv } = b;
-  const { t, v } = out;
-  let i = 0;
-  let j = 0;
-  let n = 0;
-  let lastTime = -Infinity;
-  let penaltyA = 0;
-  let penaltyB = 0;
-  let useA = true;
-  let adjustA = 0;
-  let adjustB = 0;
-  for (;;) {
-    const hadA: boolean = useA;
-    // The value under the cursor in use, read before it moves.
-    const hadLast = hadA ? i < aCount : j < bCount;
-    const last = hadLast ? (hadA ? av[i]! + adjustA : bv[j]! + adjustB) : 0;
-    const fromA = lastTime + 1 + penaltyA;
-    while (i < aCount && at[i]! < fromA) i++;
-    const fromB = lastTime + 1 + penaltyB;
-    while (j < bCount && bt[j]! < fromB) j++;
-    if (i >= aCount) {
-      if (j >= bCount) break;
-      useA = false;
-      lastTime = bt[j]!;
-      penaltyB = 0;
-    } else if (j >= bCount) {
-      useA = true;
-      lastTime = at[i]!;
-      penaltyA = 0;
-    } else {
-      useA = at[i]! <= bt[j]!;
-      const time = useA ? at[i]! : bt[j]!;
-      const penalty = lastTime === -Infinity ? INITIAL_PENALTY : 2 * (time - lastTime);
-      if (useA) {
-        penaltyB = penalty;
-        penaltyA = 0;
-      } else {
-        penaltyA = penalty;
-        penaltyB = 0;
-      }
-      lastTime = time;
-    }
-    if (counter && useA !== hadA && hadLast) {
-      if (i < aCount && last > av[i]! + adjustA) adjustA += last - (av[i]! + adjustA);
-      if (j < bCount && last > bv[j]! + adjustB) adjustB += last - (bv[j]! + adjustB);
-    }
-    t[n] = lastTime;
-    // Element to element keeps every bit; an adjustment is added only where there is one.
-    if (useA) v[n] = adjustA === 0 ? av[i]! : av[i]! + adjustA;
-    else v[n] = adjustB === 0 ? bv[j]! : bv[j]! + adjustB;
-    n++;
+/** mergePenalty() of two or more replicas, decoded on the way; each stands before its first sample. */
+export function mergeCursors(
+  replicas: readonly ReplicaCursor[],
+  counter: boolean,
+  out: SampleBatch,
+): void {
+  out.clear();
+  if (replicas.length === 0) return;
+  if (replicas.length === 2) return new TwoMerge(replicas[0]!, replicas[1]!, counter, out).run();
+  let merged: Cursor = new Leaf(replicas[0]!);
+  for (const replica of replicas.slice(1)) merged = new Pair(merged, new Leaf(replica), counter);
+  for (let alive = merged.start(); alive; alive = merged.seek(merged.time() + 1)) {
+    const { cursor } = merged.source();
+    append(cursor, cursor.index, cursor.index + 1, out);
   }
-  out.length = n;
+}
+
+/** Appends samples [from, to) of the decoded ones. */
+function append(cursor: ReplicaCursor, from: number, to: number, out: SampleBatch): void {
+  const { batch } = cursor;
+  const at = out.length;
+  if (batch.h !== null || batch.st !== null || out.h !== null || out.st !== null) {
+    out.appendRange(batch, from, to);
+  } else {
+    out.reserve(to - from);
+    const { t, v } = out;
+    const { t: fromT, v: fromV } = batch;
+    for (let i = from, n = at; i < to; i++, n++) {
+      // Element to element keeps every bit.
+      t[n] = fromT[i]!;
+      v[n] = fromV[i]!;
+    }
+    out.length = at + to - from;
+  }
+  addAdjustment(cursor, at, out);
+}
+
+/** Adds to floats from `from` on what is added to the values of their replica. */
+function addAdjustment({ adjust }: ReplicaCursor, from: number, out: SampleBatch): void {
+  if (adjust === 0) return;
+  const { v, h, length } = out;
+  for (let n = from; n < length; n++) if (h?.[n] === undefined) v[n] = v[n]! + adjust;
+}
+
+/** Lets a counter's values go on from the one before a switch. */
+function adjustAt(cursor: ReplicaCursor, last: number): void {
+  if (!cursor.alive() || !cursor.isFloat()) return;
+  if (last > cursor.value()) cursor.adjust += last - cursor.value();
+}
+
+/** The usual case: two replicas, of which one gives long runs. */
+class TwoMerge {
+  readonly #a: ReplicaCursor;
+  readonly #counter: boolean;
+  readonly #out: SampleBatch;
+  #own: ReplicaCursor;
+  #other: ReplicaCursor;
+  /** Time of the newest sample of `out`, and its distance from the one before. */
+  #lastTime = -Infinity;
+  #gap = 0;
+  /** The other is moved to this time, by all samples of `out` before #waited. */
+  #wait = -Infinity;
+  #waited = 0;
+
+  constructor(a: ReplicaCursor, b: ReplicaCursor, counter: boolean, out: SampleBatch) {
+    this.#a = a;
+    this.#own = a;
+    this.#other = b;
+    this.#counter = counter;
+    this.#out = out;
+  }
+
+  run(): void {
+    this.#own.seek(-Infinity);
+    while (this.#step()) this.#goOn();
+  }
+
+  /** Chooses one sample, and those decoded with it that follow at once; false at the end. */
+  #step(): boolean {
+    const out = this.#out;
+    const own = this.#own;
+    const n = out.length;
+    // The value in use, before the step; at first that of the first replica.
+    const hadFloat = n > 0 ? out.h?.[n - 1] === undefined : own.alive() && own.isFloat();
+    const last = hadFloat ? (n > 0 ? out.v[n - 1]! : own.value()) : 0;
+    const alive = own.seek(this.#lastTime + 1);
+    if (!this.#isFirst(alive ? own.time() : Infinity)) {
+      if (this.#wait === Infinity) return false;
+      this.#own = this.#other;
+      this.#other = own;
+      this.#wait = alive ? own.time() : Infinity;
+      if (this.#counter && hadFloat) {
+        adjustAt(this.#own, last);
+        adjustAt(own, last);
+      }
+    }
+    const chosen = this.#own;
+    const from = chosen.index;
+    const { t, length } = chosen.batch;
+    this.#take(t[from]!);
+    const end = this.#follow(t, from + 1, length);
+    append(chosen, from, end, out);
+    chosen.index = end;
+    return true;
+  }
+
+  /** Takes whole chunks while their samples follow; they are decoded to where they belong. */
+  #goOn(): void {
+    const out = this.#out;
+    const own = this.#own;
+    while (own.index === own.batch.length && own.appendNext(out)) {
+      const { t, length } = out;
+      const from = length - own.appended;
+      let i = from;
+      for (;;) {
+        i = this.#follow(t, i, length);
+        if (i === length) break;
+        if (t[i]! < this.#lastTime + 1 || !this.#isFirst(t[i]!, i)) break;
+        this.#take(t[i++]!);
+      }
+      if (i < length) own.takeBack(out, i);
+      addAdjustment(own, from, out);
+    }
+  }
+
+  #take(time: number): void {
+    this.#gap = this.#lastTime === -Infinity ? INITIAL_PENALTY / 2 : time - this.#lastTime;
+    this.#lastTime = time;
+  }
+
+  /**
+   * Takes samples from `i` on that come before any of the other by the last penalty alone; returns
+   * the index of the first that may not.
+   */
+  #follow(t: Float64Array, i: number, end: number): number {
+    let last = this.#lastTime;
+    let gap = this.#gap;
+    for (; i < end; i++) {
+      const time = t[i]!;
+      const next = time - last;
+      if (next < 1 || next > 2 * gap) break;
+      gap = next;
+      last = time;
+    }
+    this.#lastTime = last;
+    this.#gap = gap;
+    return i;
+  }
+
+  /** Moves the other's time on by what the samples of `out` before `end` demand. */
+  #catchUp(end: number): void {
+    const { t } = this.#out;
+    let wait = this.#wait;
+    for (let i = this.#waited; i < end; i++) {
+      const penalty = i === 0 ? INITIAL_PENALTY : 2 * (t[i]! - t[i - 1]!);
+      const need = t[i]! + 1 + penalty;
+      if (need > wait) wait = need;
+    }
+    this.#wait = wait;
+    this.#waited = end;
+  }
+
+  /**
+   * True when a sample at `time` (Infinity = none) of the one in use comes before the other's next;
+   * samples of `out` before `end` are chosen. Looks no closer at the other than it takes to tell; when false, the
+   * other stands on its sample, or has none and #wait is Infinity.
+   */
+  #isFirst(time: number, end: number = this.#out.length): boolean {
+    const other = this.#other;
+    const ties = this.#own === this.#a && time !== Infinity;
+    this.#wait = Math.max(this.#wait, this.#lastTime + 1 + 2 * this.#gap);
+    if (isFirst(time, this.#wait, ties)) return true;
+    this.#wait = other.lowerBound(this.#wait);
+    if (isFirst(time, this.#wait, ties)) return true;
+    if (this.#wait === Infinity) return false;
+    this.#catchUp(end);
+    if (isFirst(time, this.#wait, ties)) return true;
+    this.#wait = other.lowerBound(this.#wait);
+    if (isFirst(time, this.#wait, ties)) return true;
+    this.#wait = other.seek(this.#wait) ? other.time() : Infinity;
+    return isFirst(time, this.#wait, ties);
+  }
+}
+
+/** True when a sample at `time` comes before any of the other input, which has none before `bound`. */
+function isFirst(time: number, bound: number, ties: boolean): boolean {
+  return time < bound || (ties && time === bound);
 }
 
 /** A position in the fold: a replica, or the merge of two positions. */
 interface Cursor {
+  /** Moves to the first sample; false when there is none. */
+  start(): boolean;
+  /** Moves on to the first sample of `time` or later; false when there is none. */
+  seek(time: number): boolean;
+  /** See ReplicaCursor. */
+  lowerBound(time: number): number;
+  alive(): boolean;
   /** Time under the cursor; only while alive. */
   time(): number;
-  alive(): boolean;
-  seek(time: number): void;
-  /** True when the current sample is no histogram; only while alive. */
-  isFloat(): boolean;
-  /** The replica that the current sample comes from. */
+  /** The replica that the current sample comes from; only while alive. */
   source(): Leaf;
   /** Forwards a counter correction to every input below. */
   adjustAt(last: number): void;
 }
 
 class Leaf implements Cursor {
-  readonly batch: SampleBatch;
-  index = 0;
-  adjust = 0;
-  constructor(batch: SampleBatch) {
-    this.batch = batch;
+  readonly cursor: ReplicaCursor;
+  constructor(cursor: ReplicaCursor) {
+    this.cursor = cursor;
   }
-  time(): number {
-    return this.batch.t[this.index]!;
+  start(): boolean {
+    return this.cursor.seek(-Infinity);
+  }
+  seek(time: number): boolean {
+    return this.cursor.seek(time);
+  }
+  lowerBound(time: number): number {
+    return this.cursor.lowerBound(time);
   }
   alive(): boolean {
-    return this.index < this.batch.length;
+    return this.cursor.alive();
   }
-  seek(time: number): void {
-    const { t, length } = this.batch;
-    let i = this.index;
-    while (i < length && t[i]! < time) i++;
-    this.index = i;
+  time(): number {
+    return this.cursor.time();
   }
   source(): Leaf {
     return this;
   }
-  isFloat(): boolean {
-    return this.batch.h?.[this.index] === undefined;
-  }
-  value(): number {
-    return this.batch.v[this.index]! + this.adjust;
-  }
   adjustAt(last: number): void {
-    if (this.alive() && this.isFloat() && last > this.value()) this.adjust += last - this.value();
+    adjustAt(this.cursor, last);
   }
 }
 
@@ -146,96 +283,78 @@ class Pair implements Cursor {
   readonly #a: Cursor;
   readonly #b: Cursor;
   readonly #counter: boolean;
+  #own: Cursor;
+  #other: Cursor;
   #lastTime = -Infinity;
-  #penaltyA = 0;
-  #penaltyB = 0;
-  #useA = true;
+  /** The other's: the newest one, and the latest time that it was moved to. */
+  #penalty = 0;
+  #wait = -Infinity;
+
   constructor(a: Cursor, b: Cursor, counter: boolean) {
     this.#a = a;
     this.#b = b;
+    this.#own = a;
+    this.#other = b;
     this.#counter = counter;
   }
-  #chosen(): Cursor {
-    return this.#useA ? this.#a : this.#b;
+  start(): boolean {
+    this.#own.start();
+    return this.#next();
   }
-  time(): number {
-    return this.#chosen().time();
-  }
-  alive(): boolean {
-    return this.#chosen().alive();
-  }
-  isFloat(): boolean {
-    return this.#chosen().isFloat();
-  }
-  source(): Leaf {
-    return this.#chosen().source();
-  }
-  adjustAt(last: number): void {
-    if (this.#a.alive() && this.#a.isFloat()) this.#a.adjustAt(last);
-    if (this.#b.alive() && this.#b.isFloat()) this.#b.adjustAt(last);
-  }
-  /** Moves to the next sample; false at the end. */
-  next(): boolean {
-    const a = this.#a;
-    const b = this.#b;
-    const hadA = this.#useA;
-    const before = this.#chosen();
-    const leaf = before.alive() ? before.source() : undefined;
-    const hadFloat = leaf !== undefined && leaf.isFloat();
-    const last = hadFloat ? leaf.value() : 0;
-    if (a.alive()) a.seek(this.#lastTime + 1 + this.#penaltyA);
-    if (b.alive()) b.seek(this.#lastTime + 1 + this.#penaltyB);
-    if (!a.alive()) {
-      this.#useA = false;
-      if (b.alive()) {
-        this.#lastTime = b.time();
-        this.#penaltyB = 0;
-      }
-    } else if (!b.alive()) {
-      this.#useA = true;
-      this.#lastTime = a.time();
-      this.#penaltyA = 0;
-    } else {
-      this.#useA = a.time() <= b.time();
-      const time = this.#chosen().time();
-      const penalty = this.#lastTime === -Infinity ? INITIAL_PENALTY : 2 * (time - this.#lastTime);
-      this.#penaltyA = this.#useA ? 0 : penalty;
-      this.#penaltyB = this.#useA ? penalty : 0;
-      this.#lastTime = time;
-    }
-    if (this.#counter && this.#useA !== hadA && hadFloat) this.adjustAt(last);
+  seek(time: number): boolean {
+    while (this.alive() && this.time() < time) if (!this.#next()) return false;
     return this.alive();
   }
-  seek(time: number): void {
-    while (this.alive() && this.time() < time) {
-      if (!this.next()) return;
+  lowerBound(time: number): number {
+    return this.alive() ? Math.max(time, this.time()) : Infinity;
+  }
+  alive(): boolean {
+    return this.#own.alive();
+  }
+  time(): number {
+    return this.#own.time();
+  }
+  source(): Leaf {
+    return this.#own.source();
+  }
+  adjustAt(last: number): void {
+    // Its value counts, so its place does.
+    this.#other.seek(this.#wait);
+    for (const input of [this.#a, this.#b]) {
+      if (input.alive() && input.source().cursor.isFloat()) input.adjustAt(last);
     }
   }
-}
-
-function mergeMany(replicas: readonly SampleBatch[], counter: boolean, out: SampleBatch): void {
-  let merged: Cursor = new Leaf(replicas[0]!);
-  let top: Pair | undefined;
-  for (const replica of replicas.slice(1)) {
-    top = new Pair(merged, new Leaf(replica), counter);
-    // An inner merge stands on its first sample before the outer one looks at it.
-    if (merged instanceof Pair) merged.next();
-    merged = top;
-  }
-  const plain = replicas.every((r) => r.h === null && r.st === null);
-  let total = 0;
-  for (const replica of replicas) total += replica.length;
-  out.reserve(total);
-  const { t, v } = out;
-  while (top!.next()) {
-    const leaf = top!.source();
-    const { batch, index } = leaf;
-    const at = out.length;
-    if (plain) {
-      t[at] = batch.t[index]!;
-      v[at] = batch.v[index]!;
-      out.length = at + 1;
-    } else out.appendRange(batch, index, index + 1);
-    if (leaf.adjust !== 0 && leaf.isFloat()) out.v[at] = leaf.value();
+  #next(): boolean {
+    const own = this.#own;
+    const leaf = own.alive() ? own.source().cursor : undefined;
+    const hadFloat = leaf !== undefined && leaf.isFloat();
+    const last = hadFloat ? leaf.value() : 0;
+    this.#wait = Math.max(this.#wait, this.#lastTime + 1 + this.#penalty);
+    const alive = own.alive() && own.seek(this.#lastTime + 1);
+    let switched = !alive;
+    if (!alive) {
+      if (this.#other.lowerBound(this.#wait) === Infinity) return false;
+      if (!this.#other.seek(this.#wait)) return false;
+    } else {
+      const ties = own === this.#a;
+      const time = own.time();
+      if (!isFirst(time, this.#wait, ties)) {
+        this.#wait = this.#other.lowerBound(this.#wait);
+        if (!isFirst(time, this.#wait, ties)) {
+          this.#wait = this.#other.seek(this.#wait) ? this.#other.time() : Infinity;
+          switched = !isFirst(time, this.#wait, ties);
+        }
+      }
+    }
+    if (switched) {
+      this.#own = this.#other;
+      this.#other = own;
+      this.#wait = -Infinity;
+      if (this.#counter && hadFloat) this.adjustAt(last);
+    }
+    const time = this.#own.time();
+    this.#penalty = this.#lastTime === -Infinity ? INITIAL_PENALTY : 2 * (time - this.#lastTime);
+    this.#lastTime = time;
+    return true;
   }
 }

@@ -2,10 +2,11 @@
 import { SampleBatch } from "../model/mod.ts";
 import type { AggrChunk } from "../storeapi/mod.ts";
 import { mergeAdaptive } from "./adaptive.ts";
-import { type Aggregate, ReplicaReader } from "./aggregate.ts";
+import { type Aggregate, ReplicaReader, sampleCount } from "./aggregate.ts";
 import { mergeChain } from "./chain.ts";
 import { splitOverlap } from "./overlap_split.ts";
-import { mergePenalty } from "./penalty.ts";
+import { mergeCursors, mergePenalty } from "./penalty.ts";
+import { ReplicaCursor } from "./replica_cursor.ts";
 
 /** How replicas become one. */
 export type DedupFunction = "penalty" | "chain" | "adaptive";
@@ -26,10 +27,12 @@ export interface ReadOptions {
 export class SeriesReader {
   readonly #reader = new ReplicaReader();
   readonly #replicas: SampleBatch[] = [];
+  readonly #cursors: ReplicaCursor[] = [];
 
   /** Gives the memory of its columns back. */
   release(): void {
     for (const replica of this.#replicas) replica.release();
+    for (const cursor of this.#cursors) cursor.release();
   }
 
   /**
@@ -45,6 +48,7 @@ export class SeriesReader {
       this.#reader.read(split[0]!, aggregate, minTime, maxTime, batch);
       return;
     }
+    if (dedup === "penalty" && this.#mergeOnTheWay(split, options, batch)) return;
     while (this.#replicas.length < split.length) this.#replicas.push(new SampleBatch());
     const replicas = this.#replicas.slice(0, split.length);
     for (let i = 0; i < split.length; i++) {
@@ -53,5 +57,22 @@ export class SeriesReader {
     if (dedup === "chain") mergeChain(replicas, batch);
     else if (dedup === "adaptive") mergeAdaptive(replicas, aggregate === "counter", batch);
     else mergePenalty(replicas, options.counterCorrected, batch);
+  }
+  /** Merges by penalty without decoding what cannot be chosen; false when chunks tell wrong times. */
+  #mergeOnTheWay(
+    split: readonly (readonly AggrChunk[])[],
+    { aggregate, counterCorrected, minTime, maxTime }: ReadOptions,
+    batch: SampleBatch,
+  ): boolean {
+    const cursors = this.#cursors;
+    batch.clear();
+    for (let i = 0; i < split.length; i++) {
+      if (i === cursors.length) cursors.push(new ReplicaCursor(this.#reader));
+      cursors[i]!.openChunks(split[i]!, aggregate, minTime, maxTime);
+      batch.reserve(sampleCount(split[i]!));
+    }
+    const used = cursors.slice(0, split.length);
+    mergeCursors(used, counterCorrected, batch);
+    return used.every((cursor) => !cursor.wrong);
   }
 }

@@ -2,16 +2,21 @@
  * What asking many costs: ratios of the same series from several stores, or in two replicas, to the
  * plain case, and the price of looking after many endpoints.
  *
- *   deno task bench:fanout [--repeat=9] [--series=1000] [--hours=24] [--seconds=20]
+ *   deno task bench:fanout [--repeat=9] [--series=1000] [--hours=24] [--seconds=20] [--only=stores,replicas,polling]
  *
  * Stores are store gateways in processes of their own over buckets made here; a querier for each
- * case is asked in turns, the median of each is taken. The last row is CPU of a querier with 100
- * endpoints and no query, in percent of a core.
+ * case is asked in turns, the median of each is taken, and the CPU that all processes used is set
+ * against it: on a busy machine that is the steadier figure. Two replicas are measured from one
+ * store that holds both, from two stores, and over a day of data set P (`bench-mixed-14d`, the
+ * second replica scraping 7 s later). The last row is CPU of a querier with 100 endpoints and no
+ * query, in percent of a core.
  */
 import { MnemeError } from "../../lib/base/mod.ts";
-import { MAX_TIME, MIN_TIME } from "../../lib/model/mod.ts";
+import { generateBlock, MIXED_PROFILE, planProfile } from "../../lib/benchgen/mod.ts";
+import { labelsFromRecord, MAX_TIME, MIN_TIME, SampleBatch } from "../../lib/model/mod.ts";
 import { FilesystemBucket } from "../../lib/objstore/mod.ts";
 import { serveRpc } from "../../lib/rpc/mod.ts";
+import { openBlock, SystemFiles } from "../../lib/tsdb/mod.ts";
 import { infoService } from "../../lib/storeapi/mod.ts";
 import { floatSeries, type SeriesData } from "../../lib/storeapi/testing/fixtures.ts";
 import { addBlock, blockId } from "../../lib/store/testing/small_bucket.ts";
@@ -22,24 +27,32 @@ const HOUR = 3_600_000;
 const STEP = 15_000;
 const ENDPOINTS = 100;
 
+const SHIFT = 7000;
+const PARTS = ["stores", "replicas", "polling"];
+
 interface Options {
   repeat: number;
   series: number;
   hours: number;
   seconds: number;
+  only: readonly string[];
 }
 
 function parseOptions(args: readonly string[]): Options {
-  const options: Options = { repeat: 9, series: 1000, hours: 24, seconds: 20 };
+  const options: Options = { repeat: 9, series: 1000, hours: 24, seconds: 20, only: PARTS };
   for (const arg of args) {
-    const [, name = "", value = ""] = /^--(\w+)=(\d+)$/.exec(arg) ?? [];
-    if (!(name in options) || Number(value) < 1) {
+    const [, name = "", value = ""] = /^--(\w+)=(\S+)$/.exec(arg) ?? [];
+    const parts = value.split(",");
+    if (name === "only" && parts.every((part) => PARTS.includes(part))) options.only = parts;
+    else if (name !== "only" && name in options && /^[1-9]\d*$/.test(value)) {
+      options[name as "repeat" | "series" | "hours" | "seconds"] = Number(value);
+    } else {
       throw new MnemeError(
         "bad_data",
-        `unknown or wrong flag '${arg}'; known: --repeat, --series, --hours, --seconds`,
+        `unknown or wrong flag '${arg}'; known: --repeat, --series, --hours, --seconds, ` +
+          `--only=${PARTS.join(",")}`,
       );
     }
-    options[name as keyof Options] = Number(value);
   }
   return options;
 }
@@ -74,27 +87,31 @@ const querierOver = (stage: Stage, stores: readonly Server[]) =>
     "--query.replica-label=replica",
   ]);
 
-async function time(
-  querier: Server,
-  hours: number,
-  round: number,
-): Promise<{ ms: number; result: string }> {
-  const end = START / 1000 + hours * 3600 - 60 - round;
+interface Question {
+  readonly query: string;
+  /** Start and end of the data, ms. */
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+async function time(querier: Server, asked: Question, round: number): Promise<number> {
+  const end = asked.to / 1000 - 60 - round;
   const params = new URLSearchParams({
-    query: "sum(rate(requests_total[5m]))",
-    start: String(end - (hours - 1) * 3600),
+    query: asked.query,
+    start: String(asked.from / 1000 + 3600 - 60 - round),
     end: String(end),
-    step: "60",
+    step: String(asked.step),
   });
   const began = performance.now();
   const answer = await fetch(`${querier.http}/api/v1/query_range?${params}`);
   const text = await answer.text();
   const ms = performance.now() - began;
   const body = JSON.parse(text);
-  if (body.status !== "success" || body.warnings !== undefined || body.data.result.length !== 1) {
+  if (body.status !== "success" || body.warnings !== undefined || body.data.result.length === 0) {
     throw new MnemeError("execution", `unexpected answer: ${text.slice(0, 300)}`);
   }
-  return { ms, result: body.data.result[0].values.at(-1)[1] };
+  return ms;
 }
 
 /** CPU that a process has used, seconds. */
@@ -107,33 +124,74 @@ function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
-/** Medians of two queriers asked in turns, and their ratio. */
+/** A querier and the stores behind it. */
+interface Side {
+  readonly querier: Server;
+  readonly stores: readonly Server[];
+}
+
+/** What a side used of all its rounds. */
+class Used {
+  readonly ms: number[] = [];
+  querier = 0;
+  stores = 0;
+}
+
+async function measure(
+  { querier, stores }: Side,
+  question: Question,
+  round: number,
+  used: Used,
+): Promise<void> {
+  const before = [await cpuOf(querier), await Promise.all(stores.map(cpuOf))] as const;
+  const ms = await time(querier, question, Math.max(0, round));
+  if (round < 0) return;
+  used.ms.push(ms);
+  used.querier += await cpuOf(querier) - before[0];
+  const after = await Promise.all(stores.map(cpuOf));
+  for (let i = 0; i < after.length; i++) used.stores += after[i]! - before[1][i]!;
+}
+
+/** Medians of two sides asked in turns, and their ratio. */
 async function compare(
   title: string,
-  plain: Server,
-  other: Server,
+  plain: Side,
+  other: Side,
+  question: Question,
   options: Options,
   most: number,
 ): Promise<void> {
-  const times: [number[], number[]] = [[], []];
-  const used = [0, 0];
-  for (let round = -2; round < options.repeat; round++) {
-    for (const [i, querier] of [plain, other].entries()) {
-      const before = await cpuOf(querier);
-      const { ms } = await time(querier, options.hours, Math.max(0, round));
-      if (round < 0) continue;
-      times[i]!.push(ms);
-      used[i]! += await cpuOf(querier) - before;
+  const used = [new Used(), new Used()] as const;
+  for (let round = -3; round < options.repeat; round++) {
+    for (const [i, side] of [plain, other].entries()) {
+      await measure(side, question, round, used[i]!);
     }
   }
-  const [a, b] = [median(times[0]), median(times[1])];
-  const ratio = b / a;
-  console.log(
-    `${title.padEnd(52)} ${a.toFixed(1)} ms → ${b.toFixed(1)} ms  ×${ratio.toFixed(2)}` +
-      `  (goal ×${most}${ratio <= most ? "" : ", missed"}; CPU of the querier ` +
-      `×${(used[1]! / used[0]!).toFixed(2)})`,
+  const ratio = median(used[1].ms) / median(used[0].ms);
+  const line = (what: string, a: number, b: number, rest = "") =>
+    console.log(
+      `${what.padEnd(46)} ${a.toFixed(1).padStart(8)} ms → ${b.toFixed(1).padStart(8)} ms` +
+        `  ×${(b / a).toFixed(2)}${rest}`,
+    );
+  line(
+    title,
+    median(used[0].ms),
+    median(used[1].ms),
+    `  (goal ×${most}${ratio <= most ? "" : ", missed"})`,
   );
+  const each = (seconds: number) => seconds * 1000 / options.repeat;
+  line("  CPU of the querier", each(used[0].querier), each(used[1].querier));
+  line("  CPU of the stores", each(used[0].stores), each(used[1].stores));
+  const all = (u: Used) => each(u.querier + u.stores);
+  line("  CPU of all", all(used[0]), all(used[1]));
 }
+
+const ratesOf = (hours: number): Question => ({
+  query: "sum(rate(requests_total[5m]))",
+  from: START,
+  to: START + hours * HOUR,
+  step: 60,
+});
 
 async function fanOut(options: Options): Promise<void> {
   await using stage = await Stage.open();
@@ -150,21 +208,102 @@ async function fanOut(options: Options): Promise<void> {
       }]),
     );
   }
-  const [plain, eight] = [await querierOver(stage, [one]), await querierOver(stage, parts)];
-  await compare(`8 stores of ${series / 8} series to one of ${series}`, plain, eight, options, 1.3);
+  const plain = { querier: await querierOver(stage, [one]), stores: [one] };
+  const eight = { querier: await querierOver(stage, parts), stores: parts };
+  await compare(
+    `8 stores of ${series / 8} series to one of ${series}`,
+    plain,
+    eight,
+    ratesOf(hours),
+    options,
+    1.3,
+  );
 }
 
 async function replicas(options: Options): Promise<void> {
-  await using stage = await Stage.open();
   const { series, hours } = options;
   const replica = (name: string, shift: number) => ({
     labels: { cluster: "a", replica: name },
     series: seriesOf(0, series, hours, shift),
   });
-  const one = await storeOf(stage, "one", [replica("0", 0)]);
-  const both = await storeOf(stage, "both", [replica("0", 0), replica("1", 7000)]);
-  const [plain, pair] = [await querierOver(stage, [one]), await querierOver(stage, [both])];
-  await compare(`2 replicas of ${series} series to one`, plain, pair, options, 1.6);
+  await compareReplicas(
+    `${series} series`,
+    options,
+    [[replica("0", 0)], [replica("1", SHIFT)]],
+    [ratesOf(hours)],
+  );
+  const from = START;
+  const to = START + MIXED_HOURS * HOUR;
+  await compareReplicas("P", options, await mixedReplicas(), [
+    { query: "sum by (job) (rate(bench_requests_total[5m]))", from, to, step: 60 },
+    { query: "avg by (path) (avg_over_time(bench_temperature[5m]))", from, to, step: 60 },
+  ]);
+}
+
+/** The blocks of one replica. */
+type Replica = readonly {
+  readonly labels: Record<string, string>;
+  readonly series: SeriesData[];
+}[];
+
+async function compareReplicas(
+  name: string,
+  options: Options,
+  [first, second]: readonly [Replica, Replica],
+  questions: readonly Question[],
+): Promise<void> {
+  await using stage = await Stage.open();
+  const one = await storeOf(stage, "one", first);
+  const other = await storeOf(stage, "other", second);
+  const both = await storeOf(stage, "both", [...first, ...second]);
+  const side = async (...stores: Server[]) => ({
+    querier: await querierOver(stage, stores),
+    stores,
+  });
+  const [plain, pair, apart] = [await side(one), await side(both), await side(one, other)];
+  for (const question of questions) {
+    if (questions.length > 1) console.log(question.query);
+    const compared = (title: string, to: Side) =>
+      compare(`2 replicas of ${name}${title}`, plain, to, question, options, 1.6);
+    await compared(", one store, to one", pair);
+    await compared(", two stores, to one", apart);
+  }
+}
+
+const MIXED_HOURS = 24;
+
+/** The first day of data set P, and the same scraped a little later. */
+async function mixedReplicas(): Promise<[Replica, Replica]> {
+  const folder = await Deno.makeTempDir({ prefix: "mneme-bench-" });
+  const files = new SystemFiles();
+  const pair: [Replica[number][], Replica[number][]] = [[], []];
+  try {
+    const plan = [
+      ...planProfile(MIXED_PROFILE, { maxTime: 0, externalLabels: labelsFromRecord({}) }),
+    ]
+      .filter((block) => block.maxTime <= START + MIXED_HOURS * HOUR);
+    for (const [n, spec] of plan.entries()) {
+      const ulid = blockId(n);
+      generateBlock(spec, { files, directory: folder, ulid });
+      const block = openBlock(files, `${folder}/${ulid}`);
+      const selection = block.select([]);
+      for (const [i, shift] of [0, SHIFT].entries()) {
+        pair[i]!.push({
+          labels: { cluster: "bench", replica: String(i) },
+          series: selection.labels.map((labels, k) => {
+            const samples = new SampleBatch();
+            selection.read(k, samples);
+            for (let at = 0; at < samples.length; at++) samples.t[at]! += shift;
+            return { labels, samples };
+          }),
+        });
+      }
+      block.close();
+    }
+    return pair;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
 async function polling(options: Options): Promise<void> {
@@ -198,7 +337,7 @@ async function polling(options: Options): Promise<void> {
 }
 
 const options = parseOptions(Deno.args);
-await fanOut(options);
-await replicas(options);
-await polling(options);
+if (options.only.includes("stores")) await fanOut(options);
+if (options.only.includes("replicas")) await replicas(options);
+if (options.only.includes("polling")) await polling(options);
 Deno.exit(0);
