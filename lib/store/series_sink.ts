@@ -12,6 +12,7 @@ import {
   writeSeries,
 } from "../storeapi/mod.ts";
 import type { SeriesSink } from "./block_merge.ts";
+import { ChunkOrder } from "./chunk_order.ts";
 import { DAMAGED, type SeriesBatch, SPECIAL } from "./series_batch.ts";
 
 /** The chunks of a merged series as objects: sorted, exact duplicates dropped. */
@@ -81,6 +82,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
   #series = 0;
 
   readonly #hashes: boolean;
+  readonly #order = new ChunkOrder();
   /** Of the parts of one aggregate chunk. */
   readonly #places = new Int32Array(PLACES_SIZE);
   readonly #sizes = new Int32Array(AGGR_PARTS);
@@ -100,6 +102,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
 
   add(labels: Labels, batches: readonly SeriesBatch[], indexes: readonly number[]): void {
     if (isSimple(batches, indexes)) this.#writeSimple(labels, batches, indexes);
+    else if (this.#order.sort(batches, indexes)) this.#writeInOrder(labels, batches);
     else this.#writeObjects(labels, mergedChunks(batches, indexes));
     if (this.#series >= this.#most || this.#length >= MESSAGE_BYTES) this.flush();
   }
@@ -146,17 +149,35 @@ export class MessageSink implements SeriesSink<Uint8Array> {
       const end = batch.starts[indexes[p]! + 1]!;
       for (let k = batch.starts[indexes[p]!]!; k < end; k++) {
         if (batch.encodings[k] === DAMAGED) continue;
-        if (this.#length - open > MESSAGE_BYTES) {
-          // A series too long for one message goes on in the next.
-          this.#closeSeries(open);
-          this.flush();
-          open = this.#openSeries(labels);
-        }
-        if (batch.encodings[k] === ENCODING_AGGR) this.#writeParts(batch, k);
-        else this.#writeChunk(batch, k);
+        open = this.#breakSeries(open, labels);
+        this.#writeStored(batch, k);
       }
     }
     this.#closeSeries(open);
+  }
+
+  /** A series whose chunks overlap: replicas. */
+  #writeInOrder(labels: Labels, batches: readonly SeriesBatch[]): void {
+    const { parts, chunks, length } = this.#order;
+    let open = this.#openSeries(labels);
+    for (let i = 0; i < length; i++) {
+      open = this.#breakSeries(open, labels);
+      this.#writeStored(batches[parts[i]!]!, chunks[i]!);
+    }
+    this.#closeSeries(open);
+  }
+
+  #writeStored(batch: SeriesBatch, k: number): void {
+    if (batch.encodings[k] === ENCODING_AGGR) this.#writeParts(batch, k);
+    else this.#writeChunk(batch, k);
+  }
+
+  /** A series too long for one message goes on in the next; returns where its body starts. */
+  #breakSeries(open: number, labels: Labels): number {
+    if (this.#length - open <= MESSAGE_BYTES) return open;
+    this.#closeSeries(open);
+    this.flush();
+    return this.#openSeries(labels);
   }
 
   /** Writes tag, room for the length, and labels; returns where the body starts. */
@@ -271,7 +292,7 @@ export class MessageSink implements SeriesSink<Uint8Array> {
     this.#length = o;
   }
 
-  /** A series with re-encoded or overlapping chunks, through the general codec. */
+  /** A series with re-encoded chunks or some of equal times, through the general codec. */
   #writeObjects(labels: Labels, chunks: readonly AggrChunk[]): void {
     let from = 0;
     do {
