@@ -12,7 +12,7 @@
  * comparison that a bound decides.
  */
 import { assert } from "../base/mod.ts";
-import type { SampleBatch } from "../model/mod.ts";
+import { SampleBatch } from "../model/mod.ts";
 import { ReplicaCursor } from "./replica_cursor.ts";
 
 /** Time until the other replica may be used after the very first sample, ms. */
@@ -45,17 +45,39 @@ export function mergePenalty(
   );
 }
 
-/** mergePenalty() of two or more replicas, decoded on the way; each stands before its first sample. */
+/**
+ * mergePenalty() of two or more replicas, decoded on the way; each stands before its first sample.
+ *
+ * Owner: `scratch` is lent for the call and may grow; it must not hold `out`.
+ */
 export function mergeCursors(
   replicas: readonly ReplicaCursor[],
   counter: boolean,
   out: SampleBatch,
+  scratch: SampleBatch[] = [],
 ): void {
   out.clear();
   if (replicas.length === 0) return;
-  if (replicas.length === 2) return new TwoMerge(replicas[0]!, replicas[1]!, counter, out).run();
+  // Corrections reach down to every input: then no part of the fold can be made by itself.
+  if (counter && replicas.length > 2) return mergeNested(replicas, out);
+  let merged = replicas[0]!;
+  for (let i = 1; i < replicas.length; i++) {
+    let target = out;
+    if (i < replicas.length - 1) {
+      target = scratch[(i - 1) % 2] ??= new SampleBatch();
+      target.clear();
+    }
+    new TwoMerge(merged, replicas[i]!, counter, target).run();
+    if (target === out) return;
+    merged = new ReplicaCursor();
+    merged.openBatch(target);
+  }
+}
+
+/** The fold as one position that moves; with counter corrections. */
+function mergeNested(replicas: readonly ReplicaCursor[], out: SampleBatch): void {
   let merged: Cursor = new Leaf(replicas[0]!);
-  for (const replica of replicas.slice(1)) merged = new Pair(merged, new Leaf(replica), counter);
+  for (const replica of replicas.slice(1)) merged = new Pair(merged, new Leaf(replica));
   for (let alive = merged.start(); alive; alive = merged.seek(merged.time() + 1)) {
     const { cursor } = merged.source();
     append(cursor, cursor.index, cursor.index + 1, out);
@@ -282,7 +304,6 @@ class Leaf implements Cursor {
 class Pair implements Cursor {
   readonly #a: Cursor;
   readonly #b: Cursor;
-  readonly #counter: boolean;
   #own: Cursor;
   #other: Cursor;
   #lastTime = -Infinity;
@@ -290,12 +311,11 @@ class Pair implements Cursor {
   #penalty = 0;
   #wait = -Infinity;
 
-  constructor(a: Cursor, b: Cursor, counter: boolean) {
+  constructor(a: Cursor, b: Cursor) {
     this.#a = a;
     this.#b = b;
     this.#own = a;
     this.#other = b;
-    this.#counter = counter;
   }
   start(): boolean {
     this.#own.start();
@@ -350,7 +370,7 @@ class Pair implements Cursor {
       this.#own = this.#other;
       this.#other = own;
       this.#wait = -Infinity;
-      if (this.#counter && hadFloat) this.adjustAt(last);
+      if (hadFloat) this.adjustAt(last);
     }
     const time = this.#own.time();
     this.#penalty = this.#lastTime === -Infinity ? INITIAL_PENALTY : 2 * (time - this.#lastTime);

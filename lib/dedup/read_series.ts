@@ -72,7 +72,7 @@ export class SeriesReader {
       batch.reserve(sampleCount(split[i]!));
     }
     const used = cursors.slice(0, split.length);
-    mergeCursors(used, counterCorrected, batch);
+    mergeCursors(used, counterCorrected, batch, this.#replicas);
     return used.every((cursor) => !cursor.wrong);
   }
 }

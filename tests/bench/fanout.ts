@@ -184,6 +184,8 @@ async function compare(
   line("  CPU of the stores", each(used[0].stores), each(used[1].stores));
   const all = (u: Used) => each(u.querier + u.stores);
   line("  CPU of all", all(used[0]), all(used[1]));
+  const peak = ({ querier }: Side) => `${((querier.child.peakMemory() ?? 0) / 1e6).toFixed(0)} MB`;
+  console.log(`${"  peak memory of the querier".padEnd(46)} ${peak(plain)} → ${peak(other)}`);
 }
 
 const ratesOf = (hours: number): Question => ({
@@ -337,6 +339,8 @@ async function polling(options: Options): Promise<void> {
 }
 
 const options = parseOptions(Deno.args);
+// As the packed file and the image start every part.
+Deno.env.set("DENO_V8_FLAGS", "--max-semi-space-size=8");
 if (options.only.includes("stores")) await fanOut(options);
 if (options.only.includes("replicas")) await replicas(options);
 if (options.only.includes("polling")) await polling(options);
