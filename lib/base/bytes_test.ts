@@ -84,4 +84,16 @@ Deno.test("crc32c() gives the check value and continues from a seed", () => {
   let bytewise = 0;
   for (let i = 0; i < long.length; i++) bytewise = crc32c(long, i, i + 1, bytewise);
   assert.equal(crc32c(long), bytewise);
+  // Whole words are taken from 512 bytes on: wherever they start, and wherever the memory does.
+  const memory = new Uint8Array(1700).map((_, i) => (i * i * 31) >>> 3);
+  for (const length of [495, 511, 512, 513, 515, 527, 528, 1024, 1611]) {
+    for (let start = 0; start < 9; start++) {
+      const view = memory.subarray(start, start + length + 40);
+      for (const from of [0, 1, 2, 3, 7]) {
+        let expected = 77;
+        for (let i = from; i < from + length; i++) expected = crc32c(view, i, i + 1, expected);
+        assert.equal(crc32c(view, from, from + length, 77), expected, `${length} ${start} ${from}`);
+      }
+    }
+  }
 });

@@ -6,6 +6,8 @@
  */
 
 const SLICES = 16;
+/** From so many bytes on a view of words pays. */
+const WORDS_FROM = 512;
 const table = new Int32Array(256 * SLICES);
 for (let i = 0; i < 256; i++) {
   let c = i;
@@ -29,6 +31,24 @@ export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length, seed = 
   const b = bytes;
   let c = ~seed;
   let i = start;
+  if (end - start >= WORDS_FROM) {
+    // Words take a quarter of the loads that bytes take, and every machine here has the low byte first.
+    while (((b.byteOffset + i) & 3) !== 0) c = (c >>> 8) ^ t[(c ^ b[i++]!) & 0xff]!;
+    const words = new Int32Array(b.buffer, b.byteOffset + i, (end - i) >>> 4 << 2);
+    for (let k = 0; k < words.length; k += 4) {
+      const w = c ^ words[k]!;
+      const x = words[k + 1]!;
+      const y = words[k + 2]!;
+      const z = words[k + 3]!;
+      c = t[3840 + (w & 0xff)]! ^ t[3584 + ((w >>> 8) & 0xff)]! ^ t[3328 + ((w >>> 16) & 0xff)]! ^
+        t[3072 + (w >>> 24)]! ^ t[2816 + (x & 0xff)]! ^ t[2560 + ((x >>> 8) & 0xff)]! ^
+        t[2304 + ((x >>> 16) & 0xff)]! ^ t[2048 + (x >>> 24)]! ^ t[1792 + (y & 0xff)]! ^
+        t[1536 + ((y >>> 8) & 0xff)]! ^ t[1280 + ((y >>> 16) & 0xff)]! ^ t[1024 + (y >>> 24)]! ^
+        t[768 + (z & 0xff)]! ^ t[512 + ((z >>> 8) & 0xff)]! ^ t[256 + ((z >>> 16) & 0xff)]! ^
+        t[z >>> 24]!;
+    }
+    i += words.byteLength;
+  }
   const fast = end - (SLICES - 1);
   for (; i < fast; i += SLICES) {
     const a = c ^ (b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24));
