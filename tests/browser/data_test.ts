@@ -306,6 +306,30 @@ const STEPS: readonly (readonly [string, Step])[] = [
     },
   ],
   [
+    "the series of the bucket's blocks on a day, and their difference to another day",
+    async (browser, { query }) => {
+      const watched = await open(browser, query.http, "/cardinality");
+      const { page } = watched;
+      await page.getByRole("button", { name: "Blocks of a day" }).click();
+      const day = page.getByRole("textbox", { name: "Day (UTC)" });
+      await day.fill(utc(LARGE_END).slice(0, 10));
+      await day.press("Enter");
+      const other = page.getByRole("textbox", { name: "Compare with" });
+      await other.fill(utc(LARGE_END - 5 * 86_400_000).slice(0, 10));
+      await other.press("Enter");
+      await page.getByRole("button", { name: "Count" }).click();
+      const metrics = page.locator(".card", { hasText: "Series by metric" });
+      const wide = metrics.locator("tr", { hasText: "wide_gauge" });
+      await wide.waitFor();
+      // All of them are of the later day alone, and so first among what changed.
+      assert.match(await metrics.locator("tbody tr").first().innerText(), /wide_gauge/);
+      assert.match(await wide.innerText(), /\b4\D?000\s+\+4\D?000\b/);
+      assert.match(await metrics.innerText(), /queue_length/);
+      await inBothSchemes(page, "cardinality-blocks");
+      await close(watched);
+    },
+  ],
+  [
     "a compactor shows what it does next and what it set aside",
     async (browser, { compact }) => {
       const watched = await open(browser, compact.http, "/blocks");

@@ -1,9 +1,15 @@
 /** Where the series are: in the heads of the Prometheus servers, or anywhere on a chosen day. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { StatCount, TsdbStatsJson } from "../api/types.ts";
-import { type Answer, isCanceled } from "../api/client.ts";
+import { type Answer, type Api, isCanceled } from "../api/client.ts";
 import { useApp } from "../app/context.ts";
-import { type Cardinality, compareCounts, type Count, countSeries } from "../model/cardinality.ts";
+import {
+  type Cardinality,
+  compareCounts,
+  type Count,
+  countSeries,
+  countsOfBlocks,
+} from "../model/cardinality.ts";
 import { formatName, type LabelRecord, quote } from "../model/labels.ts";
 import { bytes, counted, grouped } from "../model/numbers.ts";
 import { isOpen } from "../model/times.ts";
@@ -16,11 +22,13 @@ import { Plain } from "../parts/plain.tsx";
 /** Rows of one table, and series of one day that are counted. */
 const ROWS = 20;
 const MAX_SERIES = 100_000;
+/** Rows of statistics that are asked for: two days are compared among them. */
+const MAX_ROWS = 1000;
 const DAY = 86_400_000;
 const EXAMPLE = `{cluster="eu1"}`;
 
 export function CardinalityPage() {
-  const [where, setWhere] = useState<"heads" | "day">("heads");
+  const [where, setWhere] = useState<"heads" | "blocks" | "day">("heads");
   return (
     <div class="page">
       <div class="page-head">
@@ -37,6 +45,11 @@ export function CardinalityPage() {
               title: "What the Prometheus servers hold in memory",
             },
             {
+              value: "blocks",
+              text: "Blocks of a day",
+              title: "What the buckets' blocks of a day hold, from their indexes",
+            },
+            {
               value: "day",
               text: "On a day",
               title: "All series of a day, from heads and blocks alike",
@@ -44,7 +57,7 @@ export function CardinalityPage() {
           ]}
         />
       </div>
-      {where === "heads" ? <Heads /> : <OnADay />}
+      {where === "heads" ? <Heads /> : <OnADay key={where} blocks={where === "blocks"} />}
     </div>
   );
 }
@@ -152,7 +165,20 @@ interface DayCount {
   readonly truncated: boolean;
 }
 
-function OnADay() {
+/** Statistics of the blocks whose times meet a day; the stores count them from their indexes. */
+async function countBlocks(
+  api: Api,
+  start: number,
+  signal: AbortSignal,
+): Promise<Answer<readonly TsdbStatsJson[] | null>> {
+  return await api.get("/status/tsdb", [
+    ["start", String(start / 1000)],
+    ["end", String((start + DAY) / 1000 - 0.001)],
+    ["limit", String(MAX_ROWS)],
+  ], { signal });
+}
+
+function OnADay({ blocks }: { blocks: boolean }) {
   const app = useApp();
   const utc = (ms: number) => new Date(ms).toISOString().slice(0, 10);
   const [day, setDay] = useState(utc(Date.now()));
@@ -170,6 +196,12 @@ function OnADay() {
       const days: DayCount[] = [];
       for (const date of other === "" ? [day] : [day, other]) {
         const start = Date.parse(`${date}T00:00:00Z`);
+        if (blocks) {
+          const { data, warnings } = await countBlocks(app.api, start, controller.signal);
+          const counts = countsOfBlocks(data ?? []);
+          days.push({ day: date, counts, warnings, truncated: false });
+          continue;
+        }
         const answer: Answer<readonly LabelRecord[]> = await app.api.post("/series", [
           ["match[]", match],
           ["start", String(start / 1000)],
@@ -199,7 +231,7 @@ function OnADay() {
   return (
     <>
       <div class="toolbar">
-        <TextField label="Series" named width={36} value={match} onChange={setMatch} />
+        {!blocks && <TextField label="Series" named width={36} value={match} onChange={setMatch} />}
         <TextField
           label="Day (UTC)"
           named
@@ -225,7 +257,9 @@ function OnADay() {
       {error !== undefined && <ErrorMessage error={error} retry={count} />}
       {found === undefined && error === undefined && (
         <Empty title="Nothing counted yet">
-          Counts the series of a UTC day by metric, label and pair, over heads and blocks alike.
+          {blocks
+            ? "Counts the series of the blocks whose times meet a UTC day, by metric, label and pair; a long block counts whole. "
+            : "Counts the series of a UTC day by metric, label and pair, over heads and blocks alike. "}
           With a second day, what changed most comes first.
         </Empty>
       )}

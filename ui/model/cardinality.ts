@@ -1,4 +1,5 @@
 /** Counts of series by metric, label and pair, and how they differ between two days. */
+import type { StatCount, TsdbStatsJson } from "../api/types.ts";
 import type { LabelRecord } from "./labels.ts";
 
 /** A name with its count, and the count at the other time where there is one. */
@@ -38,6 +39,25 @@ export function countSeries(all: readonly LabelRecord[]): Cardinality {
     metrics: sorted(metrics),
     labels: sorted(new Map([...values].map(([name, set]) => [name, set.size]))),
     pairs: sorted(pairs),
+  };
+}
+
+/** The same tables out of statistics that servers counted, all tenants together. */
+export function countsOfBlocks(all: readonly TsdbStatsJson[]): Cardinality {
+  const sum = (of: (stats: TsdbStatsJson) => readonly StatCount[] | null) => {
+    const counts = new Map<string, number>();
+    for (const stats of all) {
+      for (const { name, value } of of(stats) ?? []) {
+        counts.set(name, (counts.get(name) ?? 0) + value);
+      }
+    }
+    return sorted(counts);
+  };
+  return {
+    series: all.reduce((n, { headStats }) => n + (headStats.numSeries ?? 0), 0),
+    metrics: sum((s) => s.seriesCountByMetricName),
+    labels: sum((s) => s.labelValueCountByLabelName),
+    pairs: sum((s) => s.seriesCountByLabelValuePair),
   };
 }
 

@@ -4,7 +4,7 @@ import type { TargetJson } from "../api/types.ts";
 import { useApp } from "../app/context.ts";
 import { roughDuration } from "../model/durations.ts";
 import { ago } from "../model/times.ts";
-import { Button, SearchField } from "../parts/controls.tsx";
+import { Button, SearchField, Switch } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Badges } from "../parts/labels.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
@@ -53,9 +53,7 @@ export function TargetsPage() {
       <div class="page-head">
         <h1>Targets</h1>
         <span class="dim">{`${all.length - down} of ${all.length} up`}</span>
-        <Button kind="quiet" pressed={unhealthy} onClick={() => setUnhealthy(!unhealthy)}>
-          Only unhealthy
-        </Button>
+        <Switch text="Only unhealthy" checked={unhealthy} onChange={setUnhealthy} />
         <span class="space" />
         <SearchField label="Search targets and labels" value={search} onInput={setSearch} />
       </div>
@@ -101,7 +99,7 @@ function Pool(
         <span class={up === all.length ? "dim" : "bad-text"}>{`${up} of ${all.length} up`}</span>
       </summary>
       <div class="scroll">
-        <table class="grid">
+        <table class="grid targets">
           <thead>
             <tr>
               <th>Endpoint</th>
