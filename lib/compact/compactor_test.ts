@@ -7,9 +7,10 @@ import {
   NO_COMPACT_MARK_FILE,
   QUARANTINE_MARK_FILE,
   readMark,
+  uploadBlock,
   writeMark,
 } from "../block/mod.ts";
-import { dropLabels } from "../model/mod.ts";
+import { dropLabels, labelsFromRecord } from "../model/mod.ts";
 import { type Bucket, MemoryBucket, type UploadOptions } from "../objstore/mod.ts";
 import { type FaultRule, FaultyBucket } from "../objstore/testing/bucket_faulty.ts";
 import { makeThanosMeta, printBlockMeta } from "../tsdb/mod.ts";
@@ -28,6 +29,7 @@ import {
   START,
 } from "./testing/blocks.ts";
 import { makeCompactor } from "./testing/compactor_fixture.ts";
+import { chunkOf, writeWildBlock } from "./testing/wild_block.ts";
 
 const NOW = START + 1000 * HOUR;
 
@@ -506,6 +508,69 @@ Deno.test("CO18: retention marks whole blocks by resolution, raw ones only once 
   });
   await make().compactor.iterate();
   assert.equal((await marks())[0], "block exceeding retention of 100h0m0s");
+});
+
+/** Uploads a block with series `a` of these chunks between hours. */
+async function putWild(
+  bucket: Bucket,
+  [from, to]: readonly [number, number],
+  chunks: readonly (readonly (readonly [minutes: number, value: number])[])[],
+): Promise<string> {
+  const files = new MemoryFiles();
+  const ulid = nextUlid();
+  const at = (minutes: number) => START + from * HOUR + minutes * 60_000;
+  writeWildBlock(files, "/wild", ulid, [{
+    labels: labelsFromRecord({ __name__: "a" }),
+    chunks: chunks.map((samples) => chunkOf(samples.map(([m, v]) => [at(m), v] as const))),
+  }], {
+    minTime: START + from * HOUR,
+    maxTime: START + to * HOUR,
+    labels: labelsFromRecord({ cluster: "eu1" }),
+  });
+  await uploadBlock(bucket, files, `/wild/${ulid}`, { clock: new FakeClock(START + to * HOUR) });
+  return ulid;
+}
+
+Deno.test("CO8: a block with out-of-order chunks is marked where it shall be skipped, and repaired else", async () => {
+  for (const skipOutOfOrder of [true, false]) {
+    const { bucket, compactor, value } = setUp({ skipOutOfOrder });
+    await putTwoHours(bucket, [0, 2], { series: ["a"] });
+    const odd = await putWild(bucket, [4, 6], [[[30, 1], [60, 2]], [[10, 3], [40, 4]]]);
+    await putTwoHours(bucket, [6, 8], { series: ["a"] });
+    const before = await samplesOf(bucket);
+    const report = await compactor.iterate();
+    assert.deepEqual([report.errors, report.setAside], [[], []]);
+    const mark = await readMark(bucket, odd, NO_COMPACT_MARK_FILE);
+    const marked = "thanos_compact_blocks_marked_total" +
+      '{marker="no-compact-mark.json",reason="block-index-out-of-order-chunk"}';
+    if (skipOutOfOrder) {
+      assert.equal(mark!.reason, "block-index-out-of-order-chunk");
+      assert.equal(await value(marked), 1);
+      assert.deepEqual(await shapeOf(bucket), ["0-4 L2", "4-6 L1", "6-8 L1", "8-10 L1"]);
+    } else {
+      assert.equal(mark, undefined);
+      assert.equal(await value("mneme_compact_repaired_series_total"), 1);
+      assert.deepEqual(await shapeOf(bucket), ["0-8 L2", "8-10 L1"]);
+    }
+    assert.deepEqual(await samplesOf(bucket), before);
+  }
+});
+
+Deno.test("CO9: a block with chunks of the next one is written again without them, the old one marked", async () => {
+  const { bucket, compactor } = setUp();
+  await putTwoHours(bucket, [0, 2], { series: ["a"] });
+  const odd = await putWild(bucket, [4, 6], [[[10, 1], [20, 2]], [[120, 3], [130, 4]]]);
+  await putTwoHours(bucket, [6, 8], { series: ["a"] });
+  const report = await compactor.iterate();
+  assert.deepEqual([report.errors, report.setAside], [[], []]);
+  const mark = await readMark(bucket, odd, DELETION_MARK_FILE);
+  assert.equal(mark!.details, "source of repaired block");
+  const repaired = [...(await blocksOf(bucket)).values()].find(({ meta }) =>
+    meta.thanos!.source === "compactor.repair"
+  )!;
+  assert.deepEqual(repaired.meta.compaction.sources, [odd]);
+  assert.equal(repaired.meta.stats.numSamples, 2);
+  assert.deepEqual(await shapeOf(bucket), ["0-8 L2", "8-10 L1"]);
 });
 
 Deno.test("CO19: a mark that cannot be read counts as a mark, and deletes nothing", async () => {

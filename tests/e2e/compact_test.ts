@@ -322,6 +322,19 @@ Deno.test("C2: without replica labels the overlapping groups are set aside, noth
   assert.equal(blocks.setAside.length, 1);
   assert.match(blocks.setAside[0].message, /pre compaction overlap check: overlaps found/);
   await assert.rejects(() => Deno.stat(stray), Deno.errors.NotFound);
+  await until(
+    "the cleanup loop",
+    async () => await metric(compactor, "thanos_compact_block_cleanup_loops_total") >= 1,
+  );
+  for (const page of ["/loaded", "/blocks", "/global"]) {
+    const answer = await fetch(`${compactor.http}${page}`);
+    assert.equal(answer.status, 200, page);
+    await answer.body?.cancel();
+  }
+  // The overlapping blocks are as they were, all four with their three files.
+  for (const { meta, marked } of (await blocksOf(bucket)).values()) {
+    if (meta.thanos!.labels.includes("no-compaction")) assert(!marked, meta.ulid);
+  }
   await compactor.child.stop();
 });
 
