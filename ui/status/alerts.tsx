@@ -8,7 +8,7 @@ import { Button, SearchField, Switch } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Badges } from "../parts/labels.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
-import { isSet, RuleText } from "./rule_parts.tsx";
+import { isSet, LastError, NoRules, RuleText } from "./rule_parts.tsx";
 import { Plain } from "../parts/plain.tsx";
 
 const STATES = ["firing", "pending", "inactive"] as const;
@@ -74,12 +74,7 @@ export function AlertsPage() {
       </div>
       {error !== undefined && <ErrorMessage error={error} retry={reload} />}
       <Warnings texts={answer.warnings} />
-      {rules.length === 0 && (
-        <Empty title="No alerting rules">
-          No sidecar or ruler told one. Rules are written in the configuration of Prometheus
-          (rule_files), or of a ruler.
-        </Empty>
-      )}
+      {rules.length === 0 && <NoRules title="No alerting rules" />}
       {rules.length > 0 && shown.length === 0 && (
         <Empty title="No rule matches">Clear the search, or show more states.</Empty>
       )}
@@ -116,11 +111,7 @@ function AlertRule(
         </span>
       </summary>
       <RuleText rule={rule} />
-      {rule.lastError !== undefined && rule.lastError !== "" && (
-        <p class="bad-text pad">
-          <Plain text={rule.lastError} />
-        </p>
-      )}
+      <LastError rule={rule} class="pad" />
       {alerts.length > 0 && (
         <div class="scroll">
           <table class="grid">

@@ -3,6 +3,7 @@ import type { RuleJson } from "../api/types.ts";
 import { formatDuration } from "../model/durations.ts";
 import { ExpressionLink } from "../parts/page_link.tsx";
 import { Badges } from "../parts/labels.tsx";
+import { Empty } from "../parts/messages.tsx";
 import { Plain } from "../parts/plain.tsx";
 
 /** A time the server never set is the year one. */
@@ -51,5 +52,25 @@ export function RuleText({ rule }: { rule: RuleJson }) {
         </div>
       ))}
     </dl>
+  );
+}
+
+/** What went wrong at the last evaluation, if anything did. */
+export function LastError(props: { readonly rule: RuleJson; readonly class?: string }) {
+  const { lastError = "" } = props.rule;
+  return lastError === "" ? null : (
+    <div class={`bad-text ${props.class ?? ""}`}>
+      <Plain text={lastError} />
+    </div>
+  );
+}
+
+/** Why a page has no rules. */
+export function NoRules({ title }: { title: string }) {
+  return (
+    <Empty title={title}>
+      No sidecar or ruler told one. Rules are written in the configuration of Prometheus
+      (rule_files), or of a ruler.
+    </Empty>
   );
 }

@@ -8,7 +8,7 @@ import { ago } from "../model/times.ts";
 import { Button, SearchField } from "../parts/controls.tsx";
 import { useFetched } from "../parts/fetched.tsx";
 import { Empty, ErrorMessage, Loading, Warnings } from "../parts/messages.tsx";
-import { isSet, RuleText } from "./rule_parts.tsx";
+import { isSet, LastError, NoRules, RuleText } from "./rule_parts.tsx";
 import { Plain } from "../parts/plain.tsx";
 
 const REFRESH = 15_000;
@@ -60,12 +60,7 @@ export function RulesPage() {
       </div>
       {error !== undefined && <ErrorMessage error={error} retry={reload} />}
       <Warnings texts={answer.warnings} />
-      {all.length === 0 && (
-        <Empty title="No rules">
-          No sidecar or ruler told one. Rules are written in the configuration of Prometheus
-          (rule_files), or of a ruler.
-        </Empty>
-      )}
+      {all.length === 0 && <NoRules title="No rules" />}
       {all.length > 0 && groups.length === 0 && (
         <Empty title="No rule matches">Clear the search to see all of them.</Empty>
       )}
@@ -108,11 +103,7 @@ export function RulesPage() {
                       </strong>{" "}
                       <span class="dim">{rule.type === "alerting" ? "alert" : "record"}</span>
                       <RuleText rule={rule} />
-                      {rule.lastError !== undefined && rule.lastError !== "" && (
-                        <div class="bad-text">
-                          <Plain text={rule.lastError} />
-                        </div>
-                      )}
+                      <LastError rule={rule} />
                     </td>
                     <td>
                       <span
