@@ -176,6 +176,30 @@ Deno.test("an aborted signal ends a query that computes", async () => {
   assert(storage.reads - before < 3000, "it went on to the end");
 });
 
+Deno.test("long windows of one series let others have their turn", async () => {
+  let turns = 0;
+  const engine = new Engine({
+    turn: () => {
+      turns++;
+      return Promise.resolve();
+    },
+  });
+  const ask = async (steps: number) => {
+    turns = 0;
+    await engine.rangeQuery({
+      query: "deriv(c_total[2h:1s])",
+      storage: counters(1, 300),
+      start: 120 * MINUTE,
+      end: 120 * MINUTE + steps * SECOND,
+      step: SECOND,
+    });
+    return turns;
+  };
+  const [few, many] = [await ask(10), await ask(10_000)];
+  // 72 million samples are read: far more than one slice of time.
+  assert(many > few + 2, `${few} and ${many} turns`);
+});
+
 Deno.test("a query that is out of time says so", async () => {
   const storage = counters(3000, 60);
   await assert.rejects(

@@ -14,7 +14,7 @@ const EXACT = 9007199254740992;
  * Prefix sums when every value is an integer and no partial sum can be inexact; false otherwise.
  * Then a window's sum is one subtraction, equal to what summing in order gives.
  */
-function exactPrefix(row: RangeRow): boolean {
+export function exactPrefix(row: RangeRow): boolean {
   const { v, n } = row;
   const prefix = row.needFloats(n + 1);
   let sum = 0;

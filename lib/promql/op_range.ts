@@ -119,7 +119,8 @@ export class RangeOperator implements Operator {
       const more = this.#reader.next(this.#columns);
       if (typeof more !== "boolean") return this.#fillLater(tile, row, more);
       if (!more) break;
-      this.#compute(tile, row++);
+      const late = this.#compute(tile, row++);
+      if (late !== undefined) return late.then(() => this.#fill(tile, row));
     }
     tile.rows = row;
     return row;
@@ -127,11 +128,12 @@ export class RangeOperator implements Operator {
 
   async #fillLater(tile: Tile, row: number, more: Promise<boolean>): Promise<number> {
     if (!(await more)) return tile.rows = row;
-    this.#compute(tile, row);
+    await this.#compute(tile, row);
     return await this.#fill(tile, row + 1);
   }
 
-  #compute(tile: Tile, tileRow: number): void {
+  /** Fills a row of cells; a promise where the work is so long that others must have a turn. */
+  #compute(tile: Tile, tileRow: number): Promise<void> | undefined {
     const row = this.#row;
     const columns = this.#columns;
     const labels = this.#labels[this.#next++]!;
@@ -162,11 +164,34 @@ export class RangeOperator implements Operator {
     this.#context.total += samples;
     if (samples > 0) this.#checkParams();
     const kernel = row.st === null ? this.#kernel : this.#startTimeKernel!;
-    const present = kernel(row);
-    if (row.st !== null) this.#checkOverlap();
-    tile.kind[tileRow] = present === count ? ROW_FULL : ROW_SPARSE;
+    const { readsWindows } = this.#function;
+    if (samples > PART_SAMPLES && kernel === this.#function.kernel && readsWindows?.(row)) {
+      return this.#inParts(kernel).then((present) => this.#finish(tile, tileRow, labels, present));
+    }
+    this.#finish(tile, tileRow, labels, kernel(row));
+  }
+
+  #finish(tile: Tile, tileRow: number, labels: Labels, present: number): void {
+    if (this.#row.st !== null) this.#checkOverlap();
+    tile.kind[tileRow] = present === this.#row.count ? ROW_FULL : ROW_SPARSE;
     if (present > 0) this.#checkCounterName(tile, tileRow, labels);
     if (this.#badQuantile) this.#warnQuantiles(tile, tileRow);
+  }
+
+  /** Runs the kernel over some steps at a time, with a pause wherever one is due. */
+  async #inParts(kernel: RangeKernel): Promise<number> {
+    const row = this.#row;
+    let present = 0;
+    for (let from = 0; from < row.count;) {
+      let to = from;
+      for (let samples = 0; to < row.count && samples < PART_SAMPLES; to++) {
+        samples += row.hi[to]! - row.lo[to]!;
+      }
+      present += kernel(row.part(from, to));
+      from = to;
+      await this.#context.breathe();
+    }
+    return present;
   }
 
   #checkParams(): void {
@@ -228,6 +253,9 @@ export class RangeOperator implements Operator {
 }
 
 const EMPTY = new Float64Array(0);
+
+/** Samples of windows that are read in one go: some milliseconds of work. */
+const PART_SAMPLES = 2_000_000;
 
 function hasFloats(tile: Tile, row: number): boolean {
   const at = row * tile.steps;

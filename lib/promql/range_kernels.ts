@@ -18,7 +18,14 @@ export type HistogramRule =
 export interface RangeFunction {
   readonly kernel: RangeKernel;
   readonly histograms: HistogramRule;
+  /**
+   * Tells that the kernel reads every sample of every window, so that it costs the sum of their
+   * lengths and may be run over some steps at a time. Undefined: one pass serves all steps.
+   */
+  readonly readsWindows?: (row: RangeRow) => boolean;
 }
+
+const always = () => true;
 
 /** Range functions by PromQL name. */
 export const RANGE_FUNCTIONS: Readonly<Record<string, RangeFunction>> = {
@@ -27,8 +34,12 @@ export const RANGE_FUNCTIONS: Readonly<Record<string, RangeFunction>> = {
   delta: { kernel: rate.kernelDelta, histograms: "either" },
   irate: { kernel: rate.kernelIrate, histograms: "either" },
   idelta: { kernel: rate.kernelIdelta, histograms: "either" },
-  sum_over_time: { kernel: over.kernelSum, histograms: "either" },
-  avg_over_time: { kernel: over.kernelAvg, histograms: "either" },
+  sum_over_time: {
+    kernel: over.kernelSum,
+    histograms: "either",
+    readsWindows: (row) => !over.exactPrefix(row),
+  },
+  avg_over_time: { kernel: over.kernelAvg, histograms: "either", readsWindows: always },
   count_over_time: { kernel: over.kernelCount, histograms: "any" },
   present_over_time: { kernel: over.kernelPresent, histograms: "any" },
   /** As present_over_time, under the names of the series: what absent_over_time looks at. */
@@ -43,18 +54,23 @@ export const RANGE_FUNCTIONS: Readonly<Record<string, RangeFunction>> = {
   max_over_time: { kernel: over.kernelMax, histograms: "ignore" },
   ts_of_min_over_time: { kernel: over.kernelTimeOfMin, histograms: "ignore" },
   ts_of_max_over_time: { kernel: over.kernelTimeOfMax, histograms: "ignore" },
-  stddev_over_time: { kernel: over.kernelStddev, histograms: "ignore" },
-  stdvar_over_time: { kernel: over.kernelStdvar, histograms: "ignore" },
+  stddev_over_time: { kernel: over.kernelStddev, histograms: "ignore", readsWindows: always },
+  stdvar_over_time: { kernel: over.kernelStdvar, histograms: "ignore", readsWindows: always },
   quantile_over_time: { kernel: over.kernelQuantile, histograms: "ignore" },
-  mad_over_time: { kernel: over.kernelMad, histograms: "ignore" },
-  deriv: { kernel: over.kernelDeriv, histograms: "ignore" },
-  predict_linear: { kernel: over.kernelPredictLinear, histograms: "ignore" },
-  xrate: { kernel: (row) => xRate(row, true, true), histograms: "either" },
-  xincrease: { kernel: (row) => xRate(row, true, false), histograms: "either" },
+  mad_over_time: { kernel: over.kernelMad, histograms: "ignore", readsWindows: always },
+  deriv: { kernel: over.kernelDeriv, histograms: "ignore", readsWindows: always },
+  predict_linear: { kernel: over.kernelPredictLinear, histograms: "ignore", readsWindows: always },
+  xrate: { kernel: (row) => xRate(row, true, true), histograms: "either", readsWindows: always },
+  xincrease: {
+    kernel: (row) => xRate(row, true, false),
+    histograms: "either",
+    readsWindows: always,
+  },
   xdelta: { kernel: (row) => xRate(row, false, false), histograms: "either" },
   double_exponential_smoothing: {
     kernel: over.kernelDoubleExponentialSmoothing,
     histograms: "ignore",
+    readsWindows: always,
   },
 };
 

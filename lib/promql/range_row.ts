@@ -31,15 +31,39 @@ export class RangeRow {
   has: Uint8Array = new Uint8Array(0);
   at = 0;
   /** Scalar arguments of the function, one value per step each. */
-  readonly params: Float64Array[] = [];
+  params: Float64Array[] = [];
   /** Working memory of kernels. */
   floats: Float64Array = new Float64Array(256);
   ints: Int32Array = new Int32Array(256);
 
-  constructor(count: number) {
+  constructor(
+    count: number,
+    lo: Int32Array = new Int32Array(count),
+    hi: Int32Array = new Int32Array(count),
+  ) {
     this.count = count;
-    this.lo = new Int32Array(count);
-    this.hi = new Int32Array(count);
+    this.lo = lo;
+    this.hi = hi;
+  }
+
+  /** Steps [from, to) of this row as a row of their own, over the same samples and cells. */
+  part(from: number, to: number): RangeRow {
+    const part = new RangeRow(to - from, this.lo.subarray(from, to), this.hi.subarray(from, to));
+    part.t = this.t;
+    part.v = this.v;
+    part.n = this.n;
+    part.st = this.st;
+    part.start = this.start + from * this.step;
+    part.step = this.step;
+    part.range = this.range;
+    part.lookback = this.lookback;
+    part.evalStart = this.evalStart + from * this.evalStep;
+    part.evalStep = this.evalStep;
+    part.out = this.out;
+    part.has = this.has;
+    part.at = this.at + from;
+    part.params = this.params.map((values) => values.subarray(from, to));
+    return part;
   }
 
   /** Working memory for at least `n` floats; contents are undefined. */
