@@ -27,8 +27,7 @@ mneme_exec() {
     # shellcheck disable=SC2086
     exec "$deno" run $options --allow-all --no-prompt "$program" "$@"
   fi
-  command=${1:-}
-  write=${MNEME_WRITE:-} run=no expected='' bucket='' data=''
+  write=${MNEME_WRITE:-} run=no expected='' data='' command='' words=''
   note_write() { [ -z "$1" ] || write="$write${write:+,}$1"; }
   # A bucket in a folder is written to by everybody who has one.
   note_bucket() {
@@ -44,31 +43,46 @@ mneme_exec() {
       --reloader.method) [ "$2" != signal ] || run=yes ;;
     esac
   }
-  for argument in "$@"; do
+  look_at() {
     if [ -n "$expected" ]; then
-      note "$expected" "$argument"
+      note "$expected" "$1"
       expected=''
-      continue
+      return
     fi
-    case $argument in
+    case $1 in
       --data-dir=* | --tsdb.path=* | --output.dir=* | --query.active-query-path=* | \
       --reloader.config-envsubst-file=* | --objstore.config=* | --objstore.config-file=* | \
-      --reloader.method=*) note "${argument%%=*}" "${argument#*=}" ;;
+      --reloader.method=*) note "${1%%=*}" "${1#*=}" ;;
       --data-dir | --tsdb.path | --output.dir | --query.active-query-path | \
       --reloader.config-envsubst-file | --objstore.config | --objstore.config-file | \
-      --reloader.method) expected=$argument ;;
+      --reloader.method | \
+      --log.level | --log.format | --debug.name | --tracing.config | --tracing.config-file | \
+      --auto-gomemlimit.ratio) expected=$1 ;;
+      -*) ;;
+      *) command=${command:-$1} words="$words $1" ;;
+    esac
+  }
+  for argument in "$@"; do
+    case $argument in
+      @*)
+        [ ! -r "${argument#@}" ] || while IFS= read -r line || [ -n "$line" ]; do
+          case $line in '' | '#'*) ;; *) look_at "$line" ;; esac
+        done <"${argument#@}"
+        ;;
+      *) look_at "$argument" ;;
     esac
   done
-  case $command in
-    query | bench | '' | -*) ;;
-    *) [ -n "$data" ] || note_write ./data ;;
+  case $words in
+    ' tools bucket verify'*) note_write "${TMPDIR:-/tmp}" ;;
+    ' tools bucket downsample'* | ' compact'* | ' sidecar'* | ' store'* | ' standalone'*)
+      [ -n "$data" ] || note_write ./data ;;
   esac
   set -- "$program" "$@"
   # Credentials and proxies; other variables read as if they were not set.
   names="HOME,AWS_*,AZURE_*,GOOGLE_*,IDENTITY_*,MSI_*,STORAGE_EMULATOR_HOST"
   names="$names,HTTP_PROXY,HTTPS_PROXY,NO_PROXY,http_proxy,https_proxy,no_proxy,OTEL_*,NO_COLOR,JOURNAL_STREAM"
   set -- --no-prompt --ignore-env "--allow-env=$names${MNEME_ENV:+,$MNEME_ENV}" \
-    "--allow-sys=osRelease,networkInterfaces,hostname,loadavg,systemMemoryInfo,cpus" "$@"
+    "--allow-sys=osRelease,networkInterfaces,hostname,loadavg,systemMemoryInfo,cpus,statfs" "$@"
   if [ "$run" = yes ]; then set -- --allow-run "$@"; else set -- --deny-run "$@"; fi
   [ -z "$write" ] || set -- "--allow-write=$write" "$@"
   if [ -n "${MNEME_READ:-}" ]; then

@@ -1,7 +1,7 @@
 /** Every command with the permissions of `deploy/permissions.sh`, and what they keep it from. */
 import assert from "node:assert/strict";
 import { ChildProcess, freePort } from "../../lib/runtime/mod.ts";
-import { copyTree, until } from "../mneme.ts";
+import { copyTree, generateBlocks, until } from "../mneme.ts";
 import { s3Document, startS3rver } from "../servers/object_storage.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -76,15 +76,43 @@ Deno.test("every command runs with the permissions its flags ask for", async () 
       }
       assert.ok(!child.tail.some((line) => /NotCapable|Requires \w+ access/.test(line)), command);
     }
-    const bench = await new Deno.Command("sh", {
-      args: [`${root}deploy/run.sh`, "bench", "block", "plan", "--profile=continuous-1w-small"],
-      cwd: root,
-      env: { MNEME_DENO: Deno.execPath() },
-    }).output();
-    assert.ok(
-      !/NotCapable|Requires \w+ access/.test(new TextDecoder().decode(bench.stderr)),
-      new TextDecoder().decode(bench.stderr),
-    );
+  });
+});
+
+/** Runs a command to its end, as people and jobs do. */
+async function runToEnd(...args: string[]): Promise<{ code: number; out: string }> {
+  const { code, stdout, stderr } = await new Deno.Command("sh", {
+    args: [`${root}deploy/run.sh`, ...args],
+    cwd: root,
+    env: { MNEME_DENO: Deno.execPath() },
+  }).output();
+  const out = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assert.ok(!/NotCapable|Requires \w+ access/.test(out), `${args.join(" ")}: ${out}`);
+  return { code, out };
+}
+
+Deno.test("generator, tools and doctor do their work with the permissions their flags ask for", async () => {
+  await inFolder(async (folder) => {
+    const bucket = filesystem(`${folder}/bucket`);
+    const plan = await runToEnd("bench", "block", "plan", "--profile=continuous-1w-small");
+    assert.equal(plan.code, 0, plan.out);
+    await generateBlocks(`${folder}/bucket`, "continuous-30d-tiny", 'cluster="one"');
+    const rows: [string[], RegExp][] = [
+      [["tools", "bucket", "ls", bucket], /msg="ls done" objects=[1-9]/],
+      [["tools", "bucket", "inspect", bucket], /cluster=one/],
+      [["tools", "bucket", "verify", bucket], /msg="verify done" blocks=[1-9]\d* issues=0/],
+      [["--log.level", "info", "tools", "bucket", "verify", bucket], /verify done/],
+      [["doctor", bucket, `--data-dir=${folder}/data`], /GiB are free[^]*, nothing to mend/],
+    ];
+    for (const [args, expected] of rows) {
+      const { code, out } = await runToEnd(...args);
+      assert.equal(code, 0, out);
+      assert.match(out, expected);
+    }
+    // Flags from a file count as well.
+    await Deno.writeTextFile(`${folder}/flags`, `# Where.\n\n--data-dir=${folder}/other\n`);
+    const other = await runToEnd("doctor", `@${folder}/flags`);
+    assert.match(other.out, /ok {6}disk: \S+other can be written, /);
   });
 });
 
