@@ -105,13 +105,23 @@ export class SampleBatch {
 
   /** Drops all samples before index `n`. */
   dropFirst(n: number): void {
-    if (n <= 0) return;
-    const rest = Math.max(0, this.length - n);
-    this.t.copyWithin(0, n, this.length);
-    this.v.copyWithin(0, n, this.length);
-    this.st?.copyWithin(0, n, this.length);
-    if (this.h !== null) this.h = this.h.slice(n, this.length);
-    this.length = rest;
+    this.drop(0, Math.min(n, this.length));
+  }
+
+  /** Drops samples [from, to). */
+  drop(from: number, to: number): void {
+    if (to <= from) return;
+    this.t.copyWithin(from, to, this.length);
+    this.v.copyWithin(from, to, this.length);
+    this.st?.copyWithin(from, to, this.length);
+    this.h?.splice(from, to - from);
+    this.length -= to - from;
+  }
+
+  /** Drops all samples from index `n` on. */
+  truncate(n: number): void {
+    this.length = n;
+    if (this.h !== null) this.h.length = n;
   }
 }
 

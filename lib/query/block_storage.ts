@@ -97,22 +97,12 @@ class MergedSelection implements SelectedSeries {
 
   read(i: number, batch: SampleBatch): void {
     const parts = this.#parts[i]!;
-    if (parts.length === 1) {
-      parts[0]!.selection.read(parts[0]!.index, batch);
-      return;
-    }
-    while (this.#scratch.length < parts.length) this.#scratch.push(new SampleBatch());
     batch.clear();
-    let apart = true;
-    for (let k = 0; k < parts.length; k++) {
-      const scratch = this.#scratch[k]!;
-      parts[k]!.selection.read(parts[k]!.index, scratch);
-      if (!apart || scratch.length === 0) continue;
-      if (batch.length > 0 && scratch.t[0]! <= batch.t[batch.length - 1]!) apart = false;
-      else batch.appendRange(scratch, 0, scratch.length);
-    }
+    if (parts.every(({ selection, index }) => selection.append(index, batch))) return;
     // Blocks that overlap hold some samples twice.
-    if (!apart) mergeChain(this.#scratch.slice(0, parts.length), batch);
+    while (this.#scratch.length < parts.length) this.#scratch.push(new SampleBatch());
+    parts.forEach(({ selection, index }, k) => selection.read(index, this.#scratch[k]!));
+    mergeChain(this.#scratch.slice(0, parts.length), batch);
   }
 
   close(): void {

@@ -251,6 +251,15 @@ export class BlockSelection {
    */
   read(i: number, batch: SampleBatch): void {
     batch.clear();
+    this.append(i, batch);
+  }
+
+  /**
+   * As read(), behind the samples that `batch` holds; false, and nothing is appended, when some are
+   * not later than those.
+   */
+  append(i: number, batch: SampleBatch): boolean {
+    const start = batch.length;
     const from = this.#starts[i]!;
     const { refs } = this.#chunks;
     const chunks: Chunk[] = [];
@@ -276,40 +285,44 @@ export class BlockSelection {
         );
       }
     }
-    if (!ascends(batch)) sortByTime(batch);
+    if (!ascends(batch, start)) sortByTime(batch, start);
     const deleted = this.deletedOf(i);
-    if (deleted !== undefined) dropDeleted(batch, 0, deleted);
-    trim(batch, this.#minTime, this.#maxTime);
+    if (deleted !== undefined) dropDeleted(batch, start, deleted);
+    trim(batch, start, this.#minTime, this.#maxTime);
+    if (start === 0 || batch.length === start || batch.t[start]! > batch.t[start - 1]!) return true;
+    batch.truncate(start);
+    return false;
   }
 }
 
-function ascends(batch: SampleBatch): boolean {
+/** True when the samples from `start` on ascend in time. */
+function ascends(batch: SampleBatch, start: number): boolean {
   const { t, length } = batch;
-  for (let i = 1; i < length; i++) if (t[i]! <= t[i - 1]!) return false;
+  for (let i = start + 1; i < length; i++) if (t[i]! <= t[i - 1]!) return false;
   return true;
 }
 
-/** Puts the samples of overlapping chunks in order; of equal times the first one stays. */
-function sortByTime(batch: SampleBatch): void {
-  const order = new Uint32Array(batch.length);
-  for (let i = 0; i < order.length; i++) order[i] = i;
+/** Puts the samples of overlapping chunks, from `start` on, in order; of equal times the first one stays. */
+function sortByTime(batch: SampleBatch, start: number): void {
+  const order = new Uint32Array(batch.length - start);
+  for (let i = 0; i < order.length; i++) order[i] = start + i;
   order.sort((a, b) => batch.t[a]! - batch.t[b]! || a - b);
-  const sorted = new SampleBatch(batch.length);
+  const sorted = new SampleBatch(order.length);
   for (let i = 0; i < order.length; i++) {
     const k = order[i]!;
     if (i > 0 && batch.t[k] === sorted.t[sorted.length - 1]) continue;
     sorted.appendRange(batch, k, k + 1);
   }
-  batch.clear();
+  batch.truncate(start);
   batch.appendRange(sorted, 0, sorted.length);
 }
 
-function trim(batch: SampleBatch, minTime: number, maxTime: number): void {
+/** Drops samples from `start` on that lie outside of [minTime, maxTime]. */
+function trim(batch: SampleBatch, start: number, minTime: number, maxTime: number): void {
   let end = batch.length;
-  while (end > 0 && batch.t[end - 1]! > maxTime) end--;
-  batch.length = end;
-  if (batch.h !== null) batch.h.length = end;
-  let start = 0;
-  while (start < end && batch.t[start]! < minTime) start++;
-  batch.dropFirst(start);
+  while (end > start && batch.t[end - 1]! > maxTime) end--;
+  batch.truncate(end);
+  let first = start;
+  while (first < end && batch.t[first]! < minTime) first++;
+  batch.drop(start, first);
 }
