@@ -171,9 +171,11 @@ export function aggregateFloats(
     let sum = 0 + x;
     let min = x < MAX_FLOAT ? x : MAX_FLOAT;
     let max = x > -MAX_FLOAT ? x : -MAX_FLOAT;
+    const before = counter;
     for (i++; i < to && t[i]! <= end; i++) {
       x = v[i]!;
-      counter += x < last ? x : x - last;
+      // x < last ? x : x - last, without a branch that gauges make unpredictable.
+      counter += x - last * +(x >= last);
       last = x;
       sum += x;
       if (x < min) min = x;
@@ -185,6 +187,8 @@ export function aggregateFloats(
     outSum[n] = sum;
     outMin[n] = min;
     outMax[n] = max;
+    // Infinity times nothing is not nothing.
+    if (counter !== counter) counter = countFrom(before, v, start, i);
     outCounter[n] = counter;
     if (sum !== sum) setInvalidNan(out.sumBits, n);
     if (counter !== counter) setInvalidNan(out.counterBits, n);
@@ -192,4 +196,14 @@ export function aggregateFloats(
   outT[n + 1] = outT[n]!;
   outCounter[n + 1] = last;
   out.length = n;
+}
+
+/** Adds the increases of samples (from, to) to `counter`; a lower value counts as a reset. */
+function countFrom(counter: number, v: Float64Array, from: number, to: number): number {
+  for (let i = from + 1; i < to; i++) {
+    const x = v[i]!;
+    const last = v[i - 1]!;
+    counter += x < last ? x : x - last;
+  }
+  return counter;
 }
