@@ -27,20 +27,6 @@ function collector(): { url: string; spans: SentSpan[]; server: Deno.HttpServer<
   return { url: `127.0.0.1:${server.addr.port}`, spans, server };
 }
 
-async function promtoolChecks(text: string): Promise<string> {
-  const child = new Deno.Command("promtool", {
-    args: ["check", "metrics"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
-  const { stdout, stderr } = await child.output();
-  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-}
-
 Deno.test("a query is one trace over querier and store, and its exemplar names the trace", async () => {
   await using stage = await Stage.open();
   const sink = collector();
@@ -106,8 +92,7 @@ config: {client_type: http, endpoint: "${sink.url}", insecure: true, sampler_typ
   }
 });
 
-Deno.test("every metric passes promtool, and calls that never happened are there as 0", async () => {
-  if (!isOnPath("promtool")) return console.log("skipped: no promtool on PATH");
+Deno.test("metrics are served as OpenMetrics, and calls that never happened are there as 0", async () => {
   await using stage = await Stage.open();
   const bucket = `${stage.folder}/bucket`;
   await Deno.mkdir(bucket);
@@ -117,7 +102,6 @@ Deno.test("every metric passes promtool, and calls that never happened are there
   const text = async (http: string, accept = "text/plain") =>
     await (await fetch(`${http}/metrics`, { headers: { accept } })).text();
   for (const http of [store.http, query.http]) {
-    assert.equal(await promtoolChecks(await text(http)), "");
     const open = await text(http, "application/openmetrics-text");
     assert.ok(open.endsWith("# EOF\n"));
   }
