@@ -286,9 +286,14 @@ class Watch {
   }
 }
 
-/** Gathers pieces, into given memory when it is large enough. */
+/**
+ * Gathers pieces, into given memory when it is large enough. Then the memory of each piece is let go
+ * of when the next one is there, and nothing on the way up here can still look at it: the collector
+ * of garbage finds out much later, since the heap is small beside these bytes.
+ */
 class Collector {
   size = 0;
+  #last: Uint8Array | undefined;
   readonly #memory: Uint8Array | undefined;
   readonly #pieces: Uint8Array[] = [];
 
@@ -300,11 +305,19 @@ class Collector {
   }
   add(piece: Uint8Array): void {
     if (this.#memory === undefined) this.#pieces.push(piece);
-    else this.#memory.set(piece, this.size);
+    else {
+      this.#memory.set(piece, this.size);
+      discard(this.#last);
+      this.#last = piece;
+    }
     this.size += piece.length;
   }
+  /** What was gathered; call once, at the end of the body. */
   bytes(): Uint8Array {
-    if (this.#memory !== undefined) return this.#memory.subarray(0, this.size);
+    if (this.#memory !== undefined) {
+      discard(this.#last);
+      return this.#memory.subarray(0, this.size);
+    }
     const all = new Uint8Array(this.size);
     let at = 0;
     for (const piece of this.#pieces) {
@@ -312,6 +325,14 @@ class Collector {
       at += piece.length;
     }
     return all;
+  }
+}
+
+/** Gives memory back to the system, unless something else may lie in it. */
+function discard(piece: Uint8Array | undefined): void {
+  const memory = piece?.buffer;
+  if (memory instanceof ArrayBuffer && !memory.detached && memory.byteLength === piece?.length) {
+    memory.transfer(0);
   }
 }
 

@@ -193,7 +193,8 @@ Deno.test("what was damaged on its way is read again, and does not stay in a cac
   const range = { minTime: T0, maxTime: T0 + 4 * HOUR };
   const expected = await ask(await synced(inner, {}), matchers, range);
   let hits = 0;
-  // Reads of indexes begin with those for their headers, which are sound here.
+  // Reads of indexes begin with those for their headers, which are sound here: they are over before
+  // the first question, else a busy machine mixes them with the others.
   for (const [object, skipped] of [["index", 16], ["chunks/000001", 0]] as const) {
     for (let seed = 1; seed <= 20; seed++) {
       for (const fault of [{ type: "corrupt" }, { type: "short", share: 0.5 }] as const) {
@@ -210,7 +211,7 @@ Deno.test("what was damaged on its way is read again, and does not stay in a cac
           ],
         });
         const bucket = cachingBucket(faulty, memory());
-        const store = await synced(bucket, { cache: memoryIndex() });
+        const store = await synced(bucket, { cache: memoryIndex(), eagerHeaders: true });
         for (let i = 0; i < 2; i++) {
           const answer = await ask(store, matchers, range);
           assert.equal(answer.text, expected.text, `${object} ${fault.type} ${seed}`);

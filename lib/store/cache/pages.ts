@@ -4,7 +4,7 @@
  */
 import type { ByteCache } from "./byte_cache.ts";
 
-/** Reads bytes [offset, offset + length) of an object, fewer only where it ends. */
+/** Reads bytes [offset, offset + length) of an object, fewer only where it ends; they are owned. */
 export type ReadBytes = (offset: number, length: number) => Promise<Uint8Array>;
 
 /** Where the pages of one object are kept. */
@@ -87,6 +87,10 @@ export async function readPages(
       pages[i] = page;
       if (page.length === 0) continue;
       cache.set(keys[i]!, page, ttl);
+    }
+    // Pages are copies. The collector would find out late: the heap is small beside these bytes.
+    if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.length) {
+      bytes.buffer.transfer(0);
     }
   }));
   observer?.bytes(length, cached, fetched, refetched);
