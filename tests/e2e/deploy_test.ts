@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { COMMANDS } from "../../cmd/main.ts";
 import { parseCommandLine, parseYaml, type YamlNode } from "../../lib/config/mod.ts";
 import { openBucket } from "../../lib/objstore/mod.ts";
-import { programRoot } from "../../lib/runtime/mod.ts";
+import { isOnPath, programRoot } from "../../lib/runtime/mod.ts";
 
 const deploy = new URL("../../deploy/", import.meta.url).pathname;
 
@@ -62,6 +62,42 @@ Deno.test("the flags of every systemd unit are taken", () => {
   }
   assert.ok(units >= 4);
 });
+
+Deno.test("systemd has no remark about the unit", async () => {
+  if (!isOnPath("systemd-analyze")) return console.log("skipped: no systemd-analyze on PATH");
+  const sound = await readUnit("");
+  if (sound === undefined) return;
+  assert.deepEqual(sound, []);
+  const wrong = await readUnit("RestartSecond=5\n");
+  assert.ok(
+    wrong?.some((line) => line.includes("RestartSecond")),
+    `${wrong}`,
+  );
+});
+
+/**
+ * What `systemd-analyze verify` remarks about the unit with `more` at its end; undefined when it
+ * cannot work on this machine. A program that is installed everywhere stands for `mneme`.
+ */
+async function readUnit(more: string): Promise<string[] | undefined> {
+  const folder = await Deno.makeTempDir({ prefix: "mneme-unit-test-" });
+  try {
+    const unit = Deno.readTextFileSync(`${deploy}systemd/mneme@.service`);
+    const text = unit.replace("=/usr/local/bin/mneme ", "=/bin/sh ");
+    assert.notEqual(text, unit);
+    await Deno.writeTextFile(`${folder}/mneme@.service`, text + more);
+    const { success, stderr } = await new Deno.Command("systemd-analyze", {
+      args: ["--man=no", "verify", `${folder}/mneme@.service`],
+    }).output();
+    const lines = new TextDecoder().decode(stderr).split("\n");
+    // It also remarks about units of the machine.
+    const remarks = lines.filter((line) => line.includes("mneme@"));
+    if (success || remarks.length > 0) return remarks;
+    console.log(`skipped: systemd-analyze fails here: ${lines[0]}`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
 
 Deno.test("the bucket of the compose file can be opened", async () => {
   const bucket = await openBucket(Deno.readTextFileSync(`${deploy}compose/bucket.yaml`));
