@@ -6,8 +6,8 @@
  * Needs `prometheus` on PATH. Listens on 127.0.0.1 only; Ctrl-C stops everything. An S3 elsewhere is
  * used when S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY are set.
  */
-import { errorMessage, MnemeError } from "../../lib/base/mod.ts";
-import { freePort, isOnPath, isPortBusy } from "../../lib/runtime/child_process.ts";
+import { MnemeError } from "../../lib/base/mod.ts";
+import { playTutorial, type TutorialRun, untilStopped } from "../tutorial.ts";
 import { type BucketAccess, LongTermStorage } from "./long_term.ts";
 
 const HELP = `usage: deno run -A examples/long-term-storage/run.ts [<flags>]
@@ -33,26 +33,6 @@ const PORTS = {
   compactHttp: 19095,
   s3: 9000,
 };
-type Ports = typeof PORTS;
-
-interface Options {
-  folder: string;
-  anyPorts: boolean;
-  once: boolean;
-}
-
-function parseOptions(args: readonly string[]): Options | undefined {
-  const options = { folder: "long-term-data", anyPorts: false, once: false };
-  for (const arg of args) {
-    if (arg === "--help") return undefined;
-    if (arg === "--once") options.once = true;
-    else if (arg === "--any-ports") options.anyPorts = true;
-    else if (arg.startsWith("--data-dir=")) options.folder = arg.slice("--data-dir=".length);
-    else throw new MnemeError("bad_data", `unknown flag: '${arg}' (see --help)`);
-  }
-  return options;
-}
-
 /** The S3 of the environment; all four variables or none. */
 function bucketOfEnvironment(): BucketAccess | undefined {
   const names = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY"] as const;
@@ -68,100 +48,58 @@ function bucketOfEnvironment(): BucketAccess | undefined {
   return Object.fromEntries(found) as unknown as BucketAccess;
 }
 
-function choosePorts(any: boolean): Ports {
-  if (any) {
-    return Object.fromEntries(Object.keys(PORTS).map((name) => [name, freePort()])) as Ports;
-  }
-  const busy = Object.values(PORTS).filter((port) => isPortBusy("127.0.0.1", port));
-  if (busy.length > 0) {
-    throw new MnemeError(
-      "unavailable",
-      `in use on 127.0.0.1: port ${busy.join(", ")}; free them or give --any-ports`,
-    );
-  }
-  return PORTS;
-}
-
 const METRIC = "continuous_app_metric0";
 
-async function main({ folder, anyPorts, once }: Options): Promise<void> {
-  if (!isOnPath("prometheus")) {
-    throw new MnemeError(
-      "not_found",
-      "no program named 'prometheus' on PATH; install Prometheus first",
-    );
-  }
-  const ports = choosePorts(anyPorts);
-  await Deno.mkdir(folder, { recursive: true });
-  const stopping = new AbortController();
-  const stop = () => stopping.abort();
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
-  const { signal } = stopping;
-  try {
-    console.log("1. A year of blocks for Prometheus, S3, a Prometheus and its sidecar …");
-    await using storage = await LongTermStorage.start({
-      folder: await Deno.realPath(folder),
-      ports,
-      bucket: bucketOfEnvironment(),
-      signal,
-      onLine: (name, line) => console.error(`[${name}] ${line}`),
-    });
-    console.log("2. The sidecar ships the blocks …");
-    await storage.shipped();
-    console.log("3. A store gateway and a querier …");
-    await storage.read();
-    const shipped = await storage.blocks();
-    console.log(`   ${shipped["0"]} raw blocks in the bucket`);
-    const raw = await storage.year(`avg(${METRIC})`);
-    console.log(
-      `   avg(${METRIC}) over the year: ${raw.points.length} points in ${raw.ms.toFixed(0)} ms`,
-    );
-    console.log("4. The compactor downsamples …");
-    await storage.compact();
-    const all = await storage.blocksUntil({ "0": shipped["0"], "300000": 9, "3600000": 5 });
-    console.log(
-      `   ${all["0"]} raw blocks, ${all["300000"]} at 5m and ${all["3600000"]} at 1h resolution`,
-    );
-    const coarse = await storage.year(`avg(${METRIC})`, { max_source_resolution: "1h" });
-    console.log(
-      `   the same from downsampled blocks: ${coarse.points.length} points in ${
-        coarse.ms.toFixed(0)
-      } ms`,
-    );
-    if (once) return;
-    console.log(`\nAll is up: ${storage.url}`);
-    console.log(`  stores   curl -s ${storage.url}/api/v1/stores`);
-    console.log(
-      `  blocks   curl -s http://127.0.0.1:${ports.compactHttp}/api/v1/blocks?view=global`,
-    );
-    console.log("Ctrl-C stops everything.");
-    await Promise.race([
-      new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve())),
-      ...storage.children.map(async (child) => {
-        const code = await child.exit;
-        if (!signal.aborted) {
-          throw new MnemeError("internal", `${child.name} ended with exit code ${code}`);
-        }
-      }),
-    ]);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  } finally {
-    Deno.removeSignalListener("SIGINT", stop);
-    Deno.removeSignalListener("SIGTERM", stop);
-  }
+async function play(
+  { ports, folder, once, signal, onLine }: TutorialRun<typeof PORTS>,
+): Promise<void> {
+  console.log("1. A year of blocks for Prometheus, S3, a Prometheus and its sidecar …");
+  await using storage = await LongTermStorage.start({
+    folder,
+    ports,
+    bucket: bucketOfEnvironment(),
+    signal,
+    onLine,
+  });
+  console.log("2. The sidecar ships the blocks …");
+  await storage.shipped();
+  console.log("3. A store gateway and a querier …");
+  await storage.read();
+  const shipped = await storage.blocks();
+  console.log(`   ${shipped["0"]} raw blocks in the bucket`);
+  const raw = await storage.year(`avg(${METRIC})`);
+  console.log(
+    `   avg(${METRIC}) over the year: ${raw.points.length} points in ${raw.ms.toFixed(0)} ms`,
+  );
+  console.log("4. The compactor downsamples …");
+  await storage.compact();
+  const all = await storage.blocksUntil({ "0": shipped["0"], "300000": 9, "3600000": 5 });
+  console.log(
+    `   ${all["0"]} raw blocks, ${all["300000"]} at 5m and ${all["3600000"]} at 1h resolution`,
+  );
+  const coarse = await storage.year(`avg(${METRIC})`, { max_source_resolution: "1h" });
+  console.log(
+    `   the same from downsampled blocks: ${coarse.points.length} points in ${
+      coarse.ms.toFixed(0)
+    } ms`,
+  );
+  if (once) return;
+  console.log(`\nAll is up: ${storage.url}`);
+  console.log(`  stores   curl -s ${storage.url}/api/v1/stores`);
+  console.log(
+    `  blocks   curl -s http://127.0.0.1:${ports.compactHttp}/api/v1/blocks?view=global`,
+  );
+  console.log("Ctrl-C stops everything.");
+  await untilStopped(storage.children, signal);
 }
 
 if (import.meta.main) {
-  let code = 0;
-  try {
-    const options = parseOptions(Deno.args);
-    if (options === undefined) console.log(HELP);
-    else await main(options);
-  } catch (error) {
-    console.error(`long-term-storage: ${errorMessage(error)}`);
-    code = 1;
-  }
-  Deno.exit(code);
+  const tutorial = {
+    name: "long-term-storage",
+    help: HELP,
+    folder: "long-term-data",
+    ports: PORTS,
+    play,
+  };
+  Deno.exit(await playTutorial(tutorial, Deno.args));
 }
