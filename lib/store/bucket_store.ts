@@ -156,7 +156,7 @@ export class BucketStore implements Store {
     };
     this.#batchLimits = local
       ? { least: 64 * 1024, most: 1024 * 1024 }
-      : { least: 192 * 1024, most: 8 * 1024 * 1024 };
+      : { least: 384 * 1024, most: 8 * 1024 * 1024 };
     this.#memory = options.memory ?? new MemoryBudget(Infinity, "the setting");
     this.#gate = new Gate(options.maxConcurrency ?? 0);
     options.metrics.gateMax.set(options.maxConcurrency ?? 0);
